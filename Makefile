@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# DomS.  The words that users need:
+#
+#   make demo         builds, and shows two guests talking through the switch
+#   make check        builds, and runs every test
+#   make              builds
+#   make install      installs; DESTDIR and prefix as usual
+#
+# See CONTRIBUTING.md for the rest.  'deps', 'demo', the checks that make
+# network namespaces, and 'install' into system folders need root.
+
+VERSION = 0.1.0
+
+prefix = /usr/local
+bindir = $(prefix)/bin
+sbindir = $(prefix)/sbin
+libdir = $(prefix)/lib
+includedir = $(prefix)/include
+mandir = $(prefix)/share/man
+completionsdir = $(prefix)/share/bash-completion/completions
+pkgconfigdir = $(libdir)/pkgconfig
+
+# 'release' or 'asan' (address and undefined behaviour sanitizers).
+VARIANT = release
+
+BUILD = build
+B = $(BUILD)/$(VARIANT)
+OVS = $(BUILD)/ovs/$(VARIANT)
+OVS_STAMP = $(OVS)/.built
+
+CC = gcc
+OPT_release = -O3
+OPT_asan = -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
+CFLAGS = -g $(OPT_$(VARIANT)) -fno-omit-frame-pointer
+WARNINGS = -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes \
+           -Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 \
+           -Wno-format-nonliteral
+OUR_CFLAGS = -std=gnu11 $(WARNINGS) -fno-strict-aliasing -fPIC -I. -MMD -MP \
+             -DDOMS_PACKAGE_VERSION='"$(VERSION)"' $(CFLAGS)
+
+OVS_SRC = $(OVS)/openvswitch
+OVS_OBJ = $(OVS)/obj
+OVS_CPPFLAGS = -DHAVE_CONFIG_H \
+    $(patsubst %,-isystem %,$(OVS_OBJ) $(OVS_SRC) $(OVS_SRC)/include \
+        $(OVS_OBJ)/include $(OVS_SRC)/lib $(OVS_OBJ)/lib $(OVS_SRC)/vswitchd)
+OVS_LIB = $(OVS_OBJ)/lib/.libs
+OVS_SWITCH_LIBS = $(OVS_OBJ)/vswitchd/bridge.o \
+    $(OVS_OBJ)/vswitchd/system-stats.o \
+    $(OVS_OBJ)/ofproto/.libs/libofproto.a $(OVS_LIB)/libsflow.a
+OVS_BASE_LIBS = $(OVS_LIB)/libopenvswitch.a $(OVS_LIB)/libopenvswitchavx512.a \
+    -lssl -lcrypto -lcap-ng -latomic -lm -lpthread
+
+PROGRAMS = domsd doms-ctl doms-tap
+LIBRARIES = libdomsfront.a libdomsfront.so
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: programs libraries pkgconfig
+
+include mk/tests.mk
+include mk/bench.mk
+
+programs: $(PROGRAMS:%=$(B)/bin/%)
+libraries: $(LIBRARIES:%=$(B)/lib/%)
+pkgconfig: $(B)/lib/pkgconfig/libdomsfront.pc
+
+# Packages.  Without root, says what is missing.
+deps:
+	@mk/install-packages.sh mk/packages.txt
+
+# Open vSwitch.
+$(OVS_STAMP): mk/build-ovs.sh
+	@mk/build-ovs.sh $(BUILD) $(VARIANT)
+
+# Objects.  doms/ and tools/ are written against OVS's own library; common/ and
+# guestfront/ must not be.
+$(B)/obj/doms/%.o: CPPFLAGS += $(OVS_CPPFLAGS)
+$(B)/obj/tools/%.o: CPPFLAGS += $(OVS_CPPFLAGS)
+$(B)/obj/doms/%.o: doms/%.c | $(OVS_STAMP)
+	@$(compile)
+$(B)/obj/tools/%.o: tools/%.c | $(OVS_STAMP)
+	@$(compile)
+$(B)/obj/%.o: %.c
+	@$(compile)
+define compile
+	mkdir -p $(@D)
+	echo "  CC      $<"
+	$(CC) $(CPPFLAGS) $(OUR_CFLAGS) -c -o $@ $<
+endef
+
+# Upstream's main() becomes a function that domsd's main() calls, so that none
+# of it is copied.
+$(B)/obj/ovs-vswitchd.o: $(OVS_STAMP)
+	@mkdir -p $(@D)
+	@echo "  CC      ovs-vswitchd.c (Open vSwitch)"
+	@$(CC) $(OVS_CPPFLAGS) $(CFLAGS) -fno-strict-aliasing \
+	    -Dmain=ovs_vswitchd_main -c -o $@ $(OVS_SRC)/vswitchd/ovs-vswitchd.c
+
+objects = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)))
+COMMON_OBJS = $(call objects,common/*.c)
+DOMSD_OBJS = $(call objects,doms/*.c)
+CTL_OBJS = $(call objects,tools/*.c)
+TAP_OBJS = $(call objects,guestfront/tap/*.c)
+FRONT_OBJS = $(call objects,guestfront/lib/*.c)
+
+$(B)/bin/domsd: $(DOMSD_OBJS) $(COMMON_OBJS) $(B)/obj/ovs-vswitchd.o
+	@$(link) $(OVS_SWITCH_LIBS) $(OVS_BASE_LIBS) -lnuma
+$(B)/bin/doms-ctl: $(CTL_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
+	@$(link) $(OVS_BASE_LIBS)
+$(B)/bin/doms-tap: $(TAP_OBJS) $(B)/lib/libdomsfront.a
+	@$(link) -lpthread
+define link
+	mkdir -p $(@D)
+	echo "  LINK    $@"
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+endef
+
+$(B)/lib/libdomsfront.a: $(FRONT_OBJS) $(COMMON_OBJS)
+	@mkdir -p $(@D)
+	@echo "  AR      $@"
+	@rm -f $@
+	@ar rcs $@ $^
+$(B)/lib/libdomsfront.so: $(FRONT_OBJS) $(COMMON_OBJS) guestfront/lib/libdomsfront.map
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libdomsfront.so.0 \
+	    -Wl,--version-script=guestfront/lib/libdomsfront.map \
+	    -o $@ $(filter %.o,$^)
+$(B)/lib/pkgconfig/libdomsfront.pc: guestfront/lib/libdomsfront.pc.in Makefile
+	@mkdir -p $(@D)
+	@sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|' \
+	    -e 's|@includedir@|$(includedir)|; s|@VERSION@|$(VERSION)|' $< >$@
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@tests/local/demo.sh $(abspath $(BUILD))
+
+install: all
+	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libdir) \
+	    $(pkgconfigdir) $(includedir)/doms/common $(completionsdir) \
+	    $(mandir)/man1 $(mandir)/man3 $(mandir)/man8)
+	install -m 755 $(B)/bin/domsd $(DESTDIR)$(sbindir)
+	install -m 755 $(B)/bin/doms-ctl $(B)/bin/doms-tap tools/doms-local \
+	    $(DESTDIR)$(bindir)
+	install -m 644 $(B)/lib/libdomsfront.a $(DESTDIR)$(libdir)
+	install -m 755 $(B)/lib/libdomsfront.so \
+	    $(DESTDIR)$(libdir)/libdomsfront.so.$(VERSION)
+	ln -sf libdomsfront.so.$(VERSION) $(DESTDIR)$(libdir)/libdomsfront.so.0
+	ln -sf libdomsfront.so.0 $(DESTDIR)$(libdir)/libdomsfront.so
+	install -m 644 $(B)/lib/pkgconfig/libdomsfront.pc \
+	    $(DESTDIR)$(pkgconfigdir)
+	install -m 644 guestfront/lib/domsfront.h $(DESTDIR)$(includedir)/doms
+	install -m 644 tools/completion.bash $(DESTDIR)$(completionsdir)/doms-ctl
+	for page in docs/man/*.[138]; do \
+	    install -m 644 $$page $(DESTDIR)$(mandir)/man$${page##*.}/ || exit; \
+	done
+
+clean:
+	rm -rf $(BUILD)/release $(BUILD)/asan $(BUILD)/tsan
+distclean:
+	rm -rf $(BUILD)
+
+.PHONY: all programs libraries pkgconfig deps demo install clean distclean
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
