@@ -49,7 +49,7 @@ OVS_SWITCH_LIBS = $(OVS_OBJ)/vswitchd/bridge.o \
     $(OVS_OBJ)/vswitchd/system-stats.o \
     $(OVS_OBJ)/ofproto/.libs/libofproto.a $(OVS_LIB)/libsflow.a
 OVS_BASE_LIBS = $(OVS_LIB)/libopenvswitch.a $(OVS_LIB)/libopenvswitchavx512.a \
-    -lssl -lcrypto -lcap-ng -latomic -lm -lpthread
+    -lssl -lcrypto -lunbound -lcap-ng -latomic -lm -lpthread
 
 PROGRAMS = domsd doms-ctl doms-tap
 LIBRARIES = libdomsfront.a libdomsfront.so
@@ -76,8 +76,9 @@ $(OVS_STAMP): mk/build-ovs.sh
 
 # Objects.  doms/ and tools/ are written against OVS's own library; common/ and
 # guestfront/ must not be.
-$(B)/obj/doms/%.o: CPPFLAGS += $(OVS_CPPFLAGS)
-$(B)/obj/tools/%.o: CPPFLAGS += $(OVS_CPPFLAGS)
+# OVS mixes signed and unsigned, and so must who calls it.
+$(B)/obj/doms/%.o: CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare
+$(B)/obj/tools/%.o: CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare
 $(B)/obj/doms/%.o: doms/%.c | $(OVS_STAMP)
 	@$(compile)
 $(B)/obj/tools/%.o: tools/%.c | $(OVS_STAMP)
@@ -87,7 +88,7 @@ $(B)/obj/%.o: %.c
 define compile
 	mkdir -p $(@D)
 	echo "  CC      $<"
-	$(CC) $(CPPFLAGS) $(OUR_CFLAGS) -c -o $@ $<
+	$(CC) $(OUR_CFLAGS) $(CPPFLAGS) -c -o $@ $<
 endef
 
 # Upstream's main() becomes a function that domsd's main() calls, so that none
@@ -106,7 +107,7 @@ TAP_OBJS = $(call objects,guestfront/tap/*.c)
 FRONT_OBJS = $(call objects,guestfront/lib/*.c)
 
 $(B)/bin/domsd: $(DOMSD_OBJS) $(COMMON_OBJS) $(B)/obj/ovs-vswitchd.o
-	@$(link) $(OVS_SWITCH_LIBS) $(OVS_BASE_LIBS) -lnuma
+	@$(link) $(OVS_SWITCH_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-ctl: $(CTL_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
 	@$(link) $(OVS_BASE_LIBS)
 $(B)/bin/doms-tap: $(TAP_OBJS) $(B)/lib/libdomsfront.a

@@ -27,9 +27,14 @@
  * WELCOME carries these file descriptors, in this order: the front's group
  * (sealed F_SEAL_SHRINK and F_SEAL_GROW), the switch's group (sealed
  * F_SEAL_FUTURE_WRITE as well, so that the guest can only map it read-only),
- * and with DOMS_F_DOORBELL, for each queue, an eventfd that the guest waits
- * for and one that the guest rings.  No other message carries any; a receiver
- * accepts none.
+ * and with DOMS_F_DOORBELL, for each queue, the read end of a pipe that the
+ * guest waits for and the write end of a pipe that the guest rings.  No other
+ * message carries any; a receiver accepts none.
+ *
+ * A ring of the doorbell is one byte.  Bells are pipes, not eventfds, because
+ * the two ends of a pipe are two open files: with an eventfd, the guest could
+ * clear O_NONBLOCK on the file that the switch writes to, fill it, and so
+ * block the switch.
  *
  * Versions: 'magic' never changes.  A switch answers a HELLO of another
  * 'version' with REFUSE of its own version.

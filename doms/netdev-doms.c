@@ -1,0 +1,850 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <config.h>
+
+#include "doms/netdev-doms.h"
+
+#include "common/socket-msg.h"
+#include "doms/door.h"
+#include "doms/packet-pool.h"
+#include "doms/ports.h"
+#include "doms/status.h"
+#include "hash.h"
+#include "openvswitch/vlog.h"
+#include "smap.h"
+#include "sset.h"
+#include "userspace-tso.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(netdev_doms);
+
+#define EGRESS_POLICER "egress-policer"
+
+struct ovs_mutex netdev_doms_mutex = OVS_MUTEX_INITIALIZER;
+struct ovs_list netdev_doms_list OVS_GUARDED_BY(netdev_doms_mutex)
+    = OVS_LIST_INITIALIZER(&netdev_doms_list);
+
+static const struct netdev_class netdev_doms_class;
+
+static struct netdev_doms *
+netdev_doms_cast(const struct netdev *netdev)
+{
+    return CONTAINER_OF(netdev, struct netdev_doms, up);
+}
+
+/* Returns the port of the guest named 'peer', or NULL. */
+struct netdev_doms *
+netdev_doms_find(const char *peer)
+{
+    struct netdev_doms *dev;
+
+    LIST_FOR_EACH (dev, list_node, &netdev_doms_list) {
+        if (dev->peer && !strcmp(dev->peer, peer)) {
+            return dev;
+        }
+    }
+    return NULL;
+}
+
+/* Returns the DOMS_F_* that 'dev' offers a guest. */
+uint64_t
+netdev_doms_offered_features(const struct netdev_doms *dev)
+{
+    uint64_t features = dev->doorbell ? DOMS_F_DOORBELL : 0;
+
+    if (userspace_tso_enabled()) {
+        features |= DOMS_F_CSUM | DOMS_F_TSO;
+    }
+    return features;
+}
+
+/* The port has changed in a way that its guest and its users care about. */
+static void
+netdev_doms_changed(struct netdev_doms *dev)
+{
+    struct doms_channel *ch = netdev_doms_channel(dev);
+
+    netdev_change_seq_changed(&dev->up);
+    if (ch && ch->door->port_changed) {
+        ch->door->port_changed(ch);
+    }
+    doms_ports_wake();
+}
+
+/* Life cycle. */
+
+static struct netdev *
+netdev_doms_alloc(void)
+{
+    struct netdev_doms *dev = xzalloc_cacheline(sizeof *dev);
+
+    return &dev->up;
+}
+
+/* The address of the switch's end.  It must differ between ports, since a
+ * bridge takes its own from them, must stay the same when the switch restarts,
+ * and must be none that a guest has. */
+static struct eth_addr
+make_hwaddr(const char *name)
+{
+    uint32_t hash = hash_string(name, 0);
+    struct eth_addr mac = { { { 0xfe, hash_string(name, hash), hash >> 24,
+                                hash >> 16, hash >> 8, hash } } };
+
+    return mac;
+}
+
+/* The address of a guest for which neither the operator nor the guest has
+ * chosen one. */
+static struct eth_addr
+make_guest_mac(const char *peer)
+{
+    struct eth_addr mac = make_hwaddr(peer);
+
+    mac.ea[0] = 0x02;
+    return mac;
+}
+
+static int
+netdev_doms_construct(struct netdev *netdev_)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+
+    ovs_mutex_init(&dev->mutex);
+    ovsrcu_init(&dev->channel, NULL);
+    atomic_init(&dev->is_up, true);
+    atomic_init(&dev->mtu, DOMS_MTU_DEFAULT);
+    for (int i = 0; i < DOMS_MAX_QUEUES; i++) {
+        ovs_mutex_init_adaptive(&dev->txqs[i].mutex);
+    }
+    policer_init(&dev->ingress);
+    policer_init(&dev->egress);
+    dev->flags = NETDEV_UP | NETDEV_PROMISC;
+    dev->hwaddr = make_hwaddr(netdev_get_name(netdev_));
+    dev->requested_n_rxq = 1;
+    dev->requested_n_txq = 1;
+    dev->arena_size = DOMS_ARENA_DEFAULT;
+    dev->doorbell = true;
+    if (userspace_tso_enabled()) {
+        netdev_->ol_flags = NETDEV_TX_OFFLOAD_TCP_TSO
+                            | NETDEV_TX_OFFLOAD_TCP_CKSUM
+                            | NETDEV_TX_OFFLOAD_UDP_CKSUM
+                            | NETDEV_TX_OFFLOAD_IPV4_CKSUM;
+    }
+    netdev_request_reconfigure(netdev_);
+
+    ovs_mutex_lock(&netdev_doms_mutex);
+    ovs_list_push_back(&netdev_doms_list, &dev->list_node);
+    ovs_mutex_unlock(&netdev_doms_mutex);
+    return 0;
+}
+
+static void
+netdev_doms_destruct(struct netdev *netdev_)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+    struct doms_channel *ch = netdev_doms_channel(dev);
+
+    if (ch) {
+        doms_ports_detach(ch, NULL);
+    }
+    ovs_mutex_lock(&netdev_doms_mutex);
+    ovs_list_remove(&dev->list_node);
+    ovs_mutex_unlock(&netdev_doms_mutex);
+    doms_ports_wake();
+
+    policer_destroy(&dev->ingress);
+    policer_destroy(&dev->egress);
+    for (int i = 0; i < DOMS_MAX_QUEUES; i++) {
+        ovs_mutex_destroy(&dev->txqs[i].mutex);
+    }
+    free(dev->peer);
+    free(dev->down_reason);
+    ovs_mutex_destroy(&dev->mutex);
+}
+
+static void
+netdev_doms_dealloc(struct netdev *netdev_)
+{
+    free_cacheline(netdev_doms_cast(netdev_));
+}
+
+/* Configuration. */
+
+/* What options mean, checked. */
+struct doms_options {
+    const char *peer;
+    bool mac_is_set;
+    struct eth_addr mac;
+    int n_rxq;
+    uint32_t arena_size;
+    bool arena_is_set;
+    bool doorbell;
+};
+
+/* Parses 'args' of interface 'name' into 'o', whose strings point into
+ * 'args'.  Returns a malloc'd text that says what is wrong, or NULL. */
+static char *
+parse_options(const char *name, const struct smap *args,
+              struct doms_options *o)
+{
+    const char *mac = smap_get(args, "mac");
+    const char *arena = smap_get(args, "arena");
+
+    o->peer = smap_get_def(args, "peer", name);
+    if (!doms_name_is_valid(o->peer)) {
+        return xasprintf("%s: options:peer=%s is no guest's name; use 1 to 63 "
+                         "letters, digits, '_', '-' or '.'", name, o->peer);
+    }
+
+    o->mac_is_set = mac != NULL;
+    if (mac && !doms_mac_from_string(mac, o->mac.ea)) {
+        return xasprintf("%s: options:mac=%s is not the address of one "
+                         "interface; use xx:xx:xx:xx:xx:xx with an even first "
+                         "byte", name, mac);
+    }
+
+    o->n_rxq = smap_get_int(args, "n_rxq", 1);
+    if (o->n_rxq < 1 || o->n_rxq > DOMS_MAX_QUEUES) {
+        return xasprintf("%s: options:n_rxq=%s is out of range; use 1 to %u",
+                         name, smap_get(args, "n_rxq"), DOMS_MAX_QUEUES);
+    }
+
+    o->arena_is_set = arena != NULL;
+    o->arena_size = smap_get_uint(args, "arena", DOMS_ARENA_DEFAULT);
+    if (!doms_ring_arena_size_is_valid(o->arena_size)) {
+        return xasprintf("%s: options:arena=%s is no arena size; use a power "
+                         "of 2 from %u to %u", name, arena, DOMS_ARENA_MIN,
+                         DOMS_ARENA_MAX);
+    }
+    o->doorbell = smap_get_bool(args, "doorbell", true);
+    return NULL;
+}
+
+/* What a change of options means for a guest that is attached. */
+enum options_effect {
+    OPTIONS_SAME,   /* Nothing. */
+    OPTIONS_TELL,   /* It is told. */
+    OPTIONS_REJOIN, /* Its channel does not fit any more: it has to come
+                     * again. */
+};
+
+/* Takes 'o' over into 'dev'. */
+static enum options_effect
+apply_options(struct netdev_doms *dev, const struct doms_options *o)
+    OVS_REQUIRES(dev->mutex)
+{
+    bool same_peer = dev->peer && !strcmp(dev->peer, o->peer);
+    bool rejoin = !same_peer || dev->arena_size != o->arena_size
+                  || dev->doorbell != o->doorbell
+                  || dev->requested_n_rxq != o->n_rxq;
+    struct eth_addr old_mac = dev->guest_mac;
+
+    if (!same_peer) {
+        free(dev->peer);
+        dev->peer = xstrdup(o->peer);
+    }
+    dev->arena_size = o->arena_size;
+    dev->arena_is_set = o->arena_is_set;
+    dev->doorbell = o->doorbell;
+    if (o->mac_is_set) {
+        dev->guest_mac = o->mac;
+    } else if (dev->mac_is_set || !same_peer) {
+        dev->guest_mac = make_guest_mac(o->peer);
+    }
+    dev->mac_is_set = o->mac_is_set;
+    if (dev->requested_n_rxq != o->n_rxq) {
+        dev->requested_n_rxq = o->n_rxq;
+        netdev_request_reconfigure(&dev->up);
+    }
+    return rejoin ? OPTIONS_REJOIN
+           : eth_addr_equals(old_mac, dev->guest_mac) ? OPTIONS_SAME
+                                                      : OPTIONS_TELL;
+}
+
+static int
+netdev_doms_set_config(struct netdev *netdev_, const struct smap *args,
+                       char **errp)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+    struct netdev_doms *other;
+    struct doms_options o;
+    enum options_effect effect;
+    struct doms_channel *ch;
+
+    char *problem = parse_options(netdev_get_name(netdev_), args, &o);
+    if (problem) {
+        VLOG_WARN_BUF(errp, "%s", problem);
+        free(problem);
+        return EINVAL;
+    }
+    ovs_mutex_lock(&netdev_doms_mutex);
+    other = netdev_doms_find(o.peer);
+    if (other && other != dev) {
+        VLOG_WARN_BUF(errp, "%s: guest %s already has port %s; choose another "
+                      "options:peer or remove that port",
+                      netdev_get_name(netdev_), o.peer,
+                      netdev_get_name(&other->up));
+        ovs_mutex_unlock(&netdev_doms_mutex);
+        return EEXIST;
+    }
+    ovs_mutex_lock(&dev->mutex);
+    effect = apply_options(dev, &o);
+    ovs_mutex_unlock(&dev->mutex);
+    ovs_mutex_unlock(&netdev_doms_mutex);
+
+    ch = netdev_doms_channel(dev);
+    if (effect == OPTIONS_REJOIN && ch) {
+        doms_ports_detach(ch, NULL);
+    }
+    if (effect != OPTIONS_SAME) {
+        netdev_doms_changed(dev);
+    }
+    return 0;
+}
+
+static int
+netdev_doms_get_config(const struct netdev *netdev_, struct smap *args)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+
+    ovs_mutex_lock(&dev->mutex);
+    smap_add(args, "peer", dev->peer);
+    smap_add_format(args, "mac", ETH_ADDR_FMT, ETH_ADDR_ARGS(dev->guest_mac));
+    smap_add_format(args, "n_rxq", "%d", dev->requested_n_rxq);
+    smap_add_format(args, "arena", "%"PRIu32, dev->arena_size);
+    smap_add(args, "doorbell", dev->doorbell ? "true" : "false");
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+static int
+netdev_doms_get_numa_id(const struct netdev *netdev OVS_UNUSED)
+{
+    return 0;
+}
+
+/* Asks for a transmit queue of its own for each thread that sends.  They are
+ * spread over the queues that the guest has. */
+static int
+netdev_doms_set_tx_multiq(struct netdev *netdev_, unsigned int n_txq)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+
+    ovs_mutex_lock(&dev->mutex);
+    if (dev->requested_n_txq != n_txq) {
+        dev->requested_n_txq = n_txq;
+        netdev_request_reconfigure(netdev_);
+    }
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+static int
+netdev_doms_reconfigure(struct netdev *netdev_)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+
+    ovs_mutex_lock(&dev->mutex);
+    netdev_->n_rxq = dev->requested_n_rxq;
+    netdev_->n_txq = dev->requested_n_txq;
+    ovs_mutex_unlock(&dev->mutex);
+    netdev_change_seq_changed(netdev_);
+    return 0;
+}
+
+/* Properties. */
+
+static int
+netdev_doms_set_etheraddr(struct netdev *netdev_, const struct eth_addr mac)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+
+    ovs_mutex_lock(&dev->mutex);
+    dev->hwaddr = mac;
+    ovs_mutex_unlock(&dev->mutex);
+    netdev_change_seq_changed(netdev_);
+    return 0;
+}
+
+static int
+netdev_doms_get_etheraddr(const struct netdev *netdev_, struct eth_addr *mac)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+
+    ovs_mutex_lock(&dev->mutex);
+    *mac = dev->hwaddr;
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+static int
+netdev_doms_get_mtu(const struct netdev *netdev_, int *mtu)
+{
+    atomic_read_relaxed(&netdev_doms_cast(netdev_)->mtu, mtu);
+    return 0;
+}
+
+static int
+netdev_doms_set_mtu(struct netdev *netdev_, int mtu)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+    int old;
+
+    if (mtu < DOMS_MTU_MIN || mtu > DOMS_MTU_MAX) {
+        VLOG_WARN("%s: MTU %d is out of range; use %d to %d",
+                  netdev_get_name(netdev_), mtu, DOMS_MTU_MIN, DOMS_MTU_MAX);
+        return EINVAL;
+    }
+    atomic_read_relaxed(&dev->mtu, &old);
+    if (mtu != old) {
+        atomic_store_relaxed(&dev->mtu, mtu);
+        netdev_doms_changed(dev);
+    }
+    return 0;
+}
+
+static int
+netdev_doms_get_carrier(const struct netdev *netdev_, bool *carrier)
+{
+    *carrier = netdev_doms_channel(netdev_doms_cast(netdev_)) != NULL;
+    return 0;
+}
+
+static long long int
+netdev_doms_get_carrier_resets(const struct netdev *netdev_)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+    long long int resets;
+
+    ovs_mutex_lock(&dev->mutex);
+    resets = dev->carrier_resets;
+    ovs_mutex_unlock(&dev->mutex);
+    return resets;
+}
+
+static int
+netdev_doms_update_flags(struct netdev *netdev_, enum netdev_flags off,
+                         enum netdev_flags on, enum netdev_flags *old_flags)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+    enum netdev_flags new_flags;
+
+    if ((off | on) & ~(NETDEV_UP | NETDEV_PROMISC)) {
+        return EINVAL;
+    }
+    ovs_mutex_lock(&dev->mutex);
+    *old_flags = dev->flags;
+    new_flags = (dev->flags | on) & ~off;
+    dev->flags = new_flags;
+    ovs_mutex_unlock(&dev->mutex);
+    if (new_flags != *old_flags) {
+        atomic_store_relaxed(&dev->is_up, (new_flags & NETDEV_UP) != 0);
+        netdev_doms_changed(dev);
+    }
+    return 0;
+}
+
+/* Policing and QoS. */
+
+/* Bytes in 'kbits' kilobits, as OVS counts them. */
+static uint64_t
+kbits_to_bytes(unsigned int kbits)
+{
+    return (uint64_t) kbits * 1000 / 8;
+}
+
+static int
+netdev_doms_set_policing(struct netdev *netdev_, unsigned int kbits_rate,
+                         unsigned int kbits_burst,
+                         unsigned int kpkts_rate OVS_UNUSED,
+                         unsigned int kpkts_burst OVS_UNUSED)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+    /* What ovs-vswitchd.conf.db(5) says of a burst of 0. */
+    uint64_t burst = kbits_to_bytes(kbits_burst ? kbits_burst : 8000);
+
+    policer_set(&dev->ingress, kbits_to_bytes(kbits_rate),
+                MAX(burst, DOMS_MTU_MAX));
+    return 0;
+}
+
+static int
+netdev_doms_get_qos_types(const struct netdev *netdev OVS_UNUSED,
+                          struct sset *types)
+{
+    sset_add(types, EGRESS_POLICER);
+    return 0;
+}
+
+static int
+netdev_doms_get_qos(const struct netdev *netdev_, const char **typep,
+                    struct smap *details)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+    uint64_t rate, burst;
+
+    ovs_mutex_lock(&dev->mutex);
+    *typep = dev->has_egress_qos ? EGRESS_POLICER : "";
+    if (dev->has_egress_qos) {
+        policer_get(&dev->egress, &rate, &burst);
+        smap_add_format(details, "cir", "%"PRIu64, rate);
+        smap_add_format(details, "cbs", "%"PRIu64, burst);
+    }
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+/* 'cir' is in bytes a second and 'cbs' in bytes, as for a dpdk port. */
+static int
+netdev_doms_set_qos(struct netdev *netdev_, const char *type,
+                    const struct smap *details)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+    bool on = type[0] != '\0';
+    uint64_t rate = 0, burst = 0;
+
+    if (on) {
+        if (strcmp(type, EGRESS_POLICER)) {
+            return EOPNOTSUPP;
+        }
+        rate = smap_get_ullong(details, "cir", 0);
+        burst = smap_get_ullong(details, "cbs", 0);
+        if (!rate || burst < DOMS_MTU_DEFAULT) {
+            VLOG_WARN("%s: QoS %s needs other_config:cir (bytes/s, not 0) and "
+                      "other_config:cbs (bytes, at least %d)",
+                      netdev_get_name(netdev_), type, DOMS_MTU_DEFAULT);
+            return EINVAL;
+        }
+    }
+    ovs_mutex_lock(&dev->mutex);
+    dev->has_egress_qos = on;
+    policer_set(&dev->egress, rate, burst);
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+/* Statistics. */
+
+/* Adds up what all receive queues of 'dev' have counted. */
+void
+netdev_doms_sum_rx(const struct netdev_doms *dev, struct port_rx_stats *sum)
+{
+    memset(sum, 0, sizeof *sum);
+    for (int i = 0; i < DOMS_MAX_QUEUES; i++) {
+        const struct port_rx_stats *stats = &dev->rx_stats[i];
+
+#define PORT_COUNTER(NAME) sum->NAME += port_io_read(&stats->NAME);
+        PORT_RX_COUNTERS
+#undef PORT_COUNTER
+    }
+}
+
+/* Adds up what all transmit queues of 'dev' have counted. */
+void
+netdev_doms_sum_tx(const struct netdev_doms *dev, struct port_tx_stats *sum)
+{
+    memset(sum, 0, sizeof *sum);
+    for (int i = 0; i < DOMS_MAX_QUEUES; i++) {
+        const struct port_tx_stats *stats = &dev->txqs[i].stats;
+
+#define PORT_COUNTER(NAME) sum->NAME += port_io_read(&stats->NAME);
+        PORT_TX_COUNTERS
+#undef PORT_COUNTER
+    }
+}
+
+static int
+netdev_doms_get_stats(const struct netdev *netdev_,
+                      struct netdev_stats *stats)
+{
+    const struct netdev_doms *dev = netdev_doms_cast(netdev_);
+    struct port_rx_stats rx;
+    struct port_tx_stats tx;
+
+    netdev_doms_sum_rx(dev, &rx);
+    netdev_doms_sum_tx(dev, &tx);
+    stats->rx_packets = rx.packets;
+    stats->rx_bytes = rx.bytes;
+    stats->rx_dropped = rx.policed;
+    stats->rx_errors = rx.oversize + rx.bad_offload;
+    stats->rx_length_errors = rx.oversize;
+    stats->tx_packets = tx.packets;
+    stats->tx_bytes = tx.bytes;
+    stats->tx_dropped = tx.ring_full + tx.too_long + tx.no_offload
+                        + tx.policed + tx.no_guest;
+    return 0;
+}
+
+static int
+netdev_doms_get_custom_stats(const struct netdev *netdev_,
+                             struct netdev_custom_stats *custom)
+{
+    const struct netdev_doms *dev = netdev_doms_cast(netdev_);
+    struct port_rx_stats rx;
+    struct port_tx_stats tx;
+    size_t i = 0;
+
+    netdev_doms_sum_rx(dev, &rx);
+    netdev_doms_sum_tx(dev, &tx);
+
+#define PORT_COUNTER(NAME) +1
+    custom->size = PORT_RX_COUNTERS PORT_TX_COUNTERS;
+#undef PORT_COUNTER
+    custom->counters = xcalloc(custom->size, sizeof *custom->counters);
+
+#define PORT_COUNTER(NAME)                                                   \
+    ovs_strlcpy(custom->counters[i].name, "doms_rx_" #NAME,                  \
+                sizeof custom->counters[i].name);                            \
+    custom->counters[i++].value = rx.NAME;
+    PORT_RX_COUNTERS
+#undef PORT_COUNTER
+#define PORT_COUNTER(NAME)                                                   \
+    ovs_strlcpy(custom->counters[i].name, "doms_tx_" #NAME,                  \
+                sizeof custom->counters[i].name);                            \
+    custom->counters[i++].value = tx.NAME;
+    PORT_TX_COUNTERS
+#undef PORT_COUNTER
+    return 0;
+}
+
+/* Returns a word for the state of 'dev': see docs/man/domsd.8. */
+const char *
+netdev_doms_state(const struct netdev_doms *dev)
+{
+    if (!netdev_doms_channel(dev)) {
+        return dev->down_reason ? "broken" : "waiting";
+    }
+    return dev->flags & NETDEV_UP ? "up" : "down";
+}
+
+static int
+netdev_doms_get_status(const struct netdev *netdev_, struct smap *smap)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+    struct doms_channel *ch = netdev_doms_channel(dev);
+
+    ovs_mutex_lock(&dev->mutex);
+    smap_add(smap, "driver_name", "doms");
+    smap_add(smap, "driver_version", DOMS_PACKAGE_VERSION);
+    smap_add(smap, "copies", port_io_variant());
+    smap_add(smap, "peer", dev->peer);
+    smap_add(smap, "state", netdev_doms_state(dev));
+    smap_add_format(smap, "mac", ETH_ADDR_FMT, ETH_ADDR_ARGS(dev->guest_mac));
+    if (dev->down_reason) {
+        smap_add(smap, "reason", dev->down_reason);
+    }
+    if (ch) {
+        char *features = doms_features_to_string(ch->features);
+
+        smap_add(smap, "door", ch->door->name);
+        smap_add_format(smap, "queues", "%"PRIu32, ch->geometry.n_queues);
+        smap_add_format(smap, "arena", "%"PRIu32, ch->geometry.arena_size);
+        smap_add_nocopy(smap, xstrdup("features"), features);
+        smap_add_format(smap, "epoch", "%"PRIu32, ch->epoch);
+        smap_add_format(smap, "pid", "%ld", (long int) ch->pid);
+    }
+    ovs_mutex_unlock(&dev->mutex);
+    return 0;
+}
+
+/* Receiving. */
+
+static struct netdev_rxq *
+netdev_doms_rxq_alloc(void)
+{
+    return xzalloc(sizeof(struct netdev_rxq));
+}
+
+static int
+netdev_doms_rxq_construct(struct netdev_rxq *rxq OVS_UNUSED)
+{
+    return 0;
+}
+
+static void
+netdev_doms_rxq_destruct(struct netdev_rxq *rxq OVS_UNUSED)
+{
+}
+
+static void
+netdev_doms_rxq_dealloc(struct netdev_rxq *rxq)
+{
+    free(rxq);
+}
+
+/* Queues that no guest uses are not even polled. */
+static bool
+netdev_doms_rxq_enabled(struct netdev_rxq *rxq)
+{
+    struct netdev_doms *dev = netdev_doms_cast(rxq->netdev);
+    struct doms_channel *ch = netdev_doms_channel(dev);
+
+    return ch && rxq->queue_id < ch->geometry.n_queues;
+}
+
+static __attribute__((noinline)) void
+report_broken(struct netdev_doms *dev, struct doms_channel *ch,
+              enum doms_ring_broken why, uint64_t *counter)
+{
+    if (doms_channel_set_broken(ch, why)) {
+        static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 60);
+
+        port_io_add(counter, 1);
+        VLOG_WARN_RL(&rl, "%s: guest %s broke the ring (%s); its port is "
+                     "closed until it attaches again",
+                     netdev_get_name(&dev->up), ch->peer,
+                     doms_ring_broken_to_string(why));
+        doms_ports_wake();
+    }
+}
+
+static int
+netdev_doms_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
+                     int *qfill)
+{
+    struct netdev_doms *dev = netdev_doms_cast(rxq->netdev);
+    struct doms_channel *ch = netdev_doms_channel(dev);
+    struct port_rx_stats *stats = &dev->rx_stats[rxq->queue_id];
+    struct doms_channel_queue *queue;
+    struct port_limits limits;
+    uint32_t n_policed;
+
+    if (OVS_UNLIKELY(!ch || rxq->queue_id >= ch->geometry.n_queues)) {
+        return EAGAIN;
+    }
+    queue = &ch->queues[rxq->queue_id];
+    atomic_read_relaxed(&dev->mtu, &limits.mtu);
+    limits.features = ch->features;
+    if (!port_io_rx(queue, batch, &limits, stats)) {
+        if (OVS_UNLIKELY(queue->q.rx.broken)) {
+            report_broken(dev, ch, queue->q.rx.broken, &stats->bad_records);
+        }
+        return EAGAIN;
+    }
+    if (qfill) {
+        *qfill = doms_ring_poll(&queue->q.rx, UINT32_MAX);
+    }
+
+    n_policed = policer_run(&dev->ingress, batch);
+    if (OVS_UNLIKELY(n_policed)) {
+        port_io_add(&stats->policed, n_policed);
+        port_io_add(&stats->packets, -(uint64_t) n_policed);
+    }
+    return dp_packet_batch_is_empty(batch) ? EAGAIN : 0;
+}
+
+/* Discards what the guest has sent so far.  The count is taken once, so that a
+ * guest that goes on sending cannot keep this going. */
+static int
+netdev_doms_rxq_drain(struct netdev_rxq *rxq)
+{
+    struct netdev_doms *dev = netdev_doms_cast(rxq->netdev);
+    struct doms_channel *ch = netdev_doms_channel(dev);
+
+    if (ch && rxq->queue_id < ch->geometry.n_queues) {
+        struct doms_ring_reader *r = &ch->queues[rxq->queue_id].q.rx;
+        uint32_t n = doms_ring_poll(r, UINT32_MAX);
+        struct doms_record rec;
+
+        while (n-- && doms_ring_peek(r, &rec)) {
+            continue;
+        }
+        doms_ring_release(r);
+    }
+    return 0;
+}
+
+/* Sending. */
+
+static int
+netdev_doms_send(struct netdev *netdev_, int qid,
+                 struct dp_packet_batch *batch,
+                 bool concurrent_txq OVS_UNUSED)
+{
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+    struct doms_channel *ch = netdev_doms_channel(dev);
+    struct doms_channel_queue *queue;
+    struct port_limits limits;
+    struct doms_txq *txq;
+    uint32_t n_policed;
+    bool is_up;
+
+    dp_packet_batch_apply_cutlen(batch);
+    atomic_read_relaxed(&dev->is_up, &is_up);
+    if (OVS_UNLIKELY(!ch || !is_up)) {
+        txq = &dev->txqs[0];
+        ovs_mutex_lock(&txq->mutex);
+        port_io_add(&txq->stats.no_guest, dp_packet_batch_size(batch));
+        ovs_mutex_unlock(&txq->mutex);
+        packet_pool_put_batch(batch);
+        return 0;
+    }
+
+    n_policed = policer_run(&dev->egress, batch);
+    qid %= ch->geometry.n_queues;
+    txq = &dev->txqs[qid];
+    queue = &ch->queues[qid];
+    atomic_read_relaxed(&dev->mtu, &limits.mtu);
+    limits.features = ch->features;
+
+    ovs_mutex_lock(&txq->mutex);
+    port_io_tx(queue, batch, &limits, &txq->stats);
+    if (OVS_UNLIKELY(n_policed)) {
+        port_io_add(&txq->stats.policed, n_policed);
+    }
+    if (OVS_UNLIKELY(queue->q.tx.broken)) {
+        report_broken(dev, ch, queue->q.tx.broken, &txq->stats.bad_counts);
+    }
+    ovs_mutex_unlock(&txq->mutex);
+
+    packet_pool_put_batch(batch);
+    return 0;
+}
+
+static const struct netdev_class netdev_doms_class = {
+    .type = "doms",
+    .is_pmd = true,
+    .run = doms_ports_run,
+    .wait = doms_ports_wait,
+    .alloc = netdev_doms_alloc,
+    .construct = netdev_doms_construct,
+    .destruct = netdev_doms_destruct,
+    .dealloc = netdev_doms_dealloc,
+    .get_config = netdev_doms_get_config,
+    .set_config = netdev_doms_set_config,
+    .get_numa_id = netdev_doms_get_numa_id,
+    .set_tx_multiq = netdev_doms_set_tx_multiq,
+    .send = netdev_doms_send,
+    .set_etheraddr = netdev_doms_set_etheraddr,
+    .get_etheraddr = netdev_doms_get_etheraddr,
+    .get_mtu = netdev_doms_get_mtu,
+    .set_mtu = netdev_doms_set_mtu,
+    .get_carrier = netdev_doms_get_carrier,
+    .get_carrier_resets = netdev_doms_get_carrier_resets,
+    .get_stats = netdev_doms_get_stats,
+    .get_custom_stats = netdev_doms_get_custom_stats,
+    .set_policing = netdev_doms_set_policing,
+    .get_qos_types = netdev_doms_get_qos_types,
+    .get_qos = netdev_doms_get_qos,
+    .set_qos = netdev_doms_set_qos,
+    .get_status = netdev_doms_get_status,
+    .update_flags = netdev_doms_update_flags,
+    .reconfigure = netdev_doms_reconfigure,
+    .rxq_alloc = netdev_doms_rxq_alloc,
+    .rxq_construct = netdev_doms_rxq_construct,
+    .rxq_destruct = netdev_doms_rxq_destruct,
+    .rxq_dealloc = netdev_doms_rxq_dealloc,
+    .rxq_enabled = netdev_doms_rxq_enabled,
+    .rxq_recv = netdev_doms_rxq_recv,
+    .rxq_drain = netdev_doms_rxq_drain,
+};
+
+/* Makes interfaces of type "doms" available.  Must be called before
+ * bridge_init(). */
+void
+netdev_doms_register(void)
+{
+    port_io_init();
+    netdev_register_provider(&netdev_doms_class);
+    doms_status_init();
+}

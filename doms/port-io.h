@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fast path: bursts of packets between a channel's rings and OVS.
+ *
+ * A burst from the guest is copied once, into private packets, before anything
+ * looks at it; a burst to the guest is copied once, into its ring.  A burst
+ * costs one acquire load and one release store of shared counts, and no lock,
+ * system call or allocation as long as the packet pool has packets.
+ *
+ * There is a variant for any x86-64-v2 or other CPU and one with AVX-512
+ * copies; port_io_init() picks one by what the CPU can do.
+ *
+ * Thread-safety: at most one thread at a time receives from a queue and at
+ * most one sends to it.  The statistics are written by that thread only and
+ * may be read by any (port_io_read()).
+ */
+
+#ifndef DOMS_PORT_IO_H
+#define DOMS_PORT_IO_H 1
+
+#include "doms/channel.h"
+#include "dp-packet.h"
+
+/* Counters of one receive queue: what came from the guest. */
+#define PORT_RX_COUNTERS                                                     \
+    PORT_COUNTER(packets)     /* Handed to the datapath. */                  \
+    PORT_COUNTER(bytes)       /* ... their bytes. */                         \
+    PORT_COUNTER(batches)     /* Bursts of at least one packet. */           \
+    PORT_COUNTER(oversize)    /* Dropped: longer than the MTU allows. */     \
+    PORT_COUNTER(bad_offload) /* Dropped: offload fields make no sense. */   \
+    PORT_COUNTER(policed)     /* Dropped: above the policing rate. */        \
+    PORT_COUNTER(bad_records) /* Times that a rule was broken. */            \
+    PORT_COUNTER(pool_misses) /* Packets that had to be allocated. */
+
+/* Counters of one transmit queue: what goes to the guest. */
+#define PORT_TX_COUNTERS                                                     \
+    PORT_COUNTER(packets)    /* Put into the guest's ring. */                \
+    PORT_COUNTER(bytes)      /* ... their bytes. */                          \
+    PORT_COUNTER(batches)    /* Bursts of at least one packet. */            \
+    PORT_COUNTER(ring_full)  /* Dropped: the guest does not keep up. */      \
+    PORT_COUNTER(too_long)   /* Dropped: longer than the MTU allows. */      \
+    PORT_COUNTER(no_offload) /* Dropped: not to be finished in software. */  \
+    PORT_COUNTER(policed)    /* Dropped: above the QoS rate. */              \
+    PORT_COUNTER(no_guest)   /* Dropped: no guest is attached. */            \
+    PORT_COUNTER(bad_counts) /* Times that a rule was broken. */             \
+    PORT_COUNTER(bells)      /* Doorbells rung for a sleeping guest. */
+
+#define PORT_COUNTER(NAME) uint64_t NAME;
+struct port_rx_stats {
+    OVS_ALIGNED_VAR(CACHE_LINE_SIZE) PORT_RX_COUNTERS
+};
+struct port_tx_stats {
+    OVS_ALIGNED_VAR(CACHE_LINE_SIZE) PORT_TX_COUNTERS
+};
+#undef PORT_COUNTER
+
+/* What a port allows. */
+struct port_limits {
+    int mtu;           /* Bytes of payload of a frame. */
+    uint64_t features; /* DOMS_F_* in force. */
+};
+
+/* Receives up to NETDEV_MAX_BURST packets into 'batch', which must be empty.
+ * Returns their number. */
+typedef uint32_t port_io_rx_func(struct doms_channel_queue *,
+                                 struct dp_packet_batch *batch,
+                                 const struct port_limits *,
+                                 struct port_rx_stats *);
+
+/* Copies the packets of 'batch' into the guest's ring and publishes them.
+ * The packets stay the caller's. */
+typedef void port_io_tx_func(struct doms_channel_queue *,
+                             const struct dp_packet_batch *batch,
+                             const struct port_limits *,
+                             struct port_tx_stats *);
+
+extern port_io_rx_func *port_io_rx;
+extern port_io_tx_func *port_io_tx;
+
+void port_io_init(void);
+const char *port_io_variant(void);
+
+/* Adds 'n' to a counter that only the calling thread writes. */
+static inline void
+port_io_add(uint64_t *counter, uint64_t n)
+{
+    DOMS_WRITE_ONCE(*counter, *counter + n);
+}
+
+/* Reads a counter that another thread may be writing. */
+static inline uint64_t
+port_io_read(const uint64_t *counter)
+{
+    return DOMS_READ_ONCE(*counter);
+}
+
+#endif /* doms/port-io.h */
