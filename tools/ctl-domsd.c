@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <config.h>
+
+#include "ctl-local.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jsonrpc.h"
+#include "openvswitch/json.h"
+#include "openvswitch/poll-loop.h"
+#include "socket-util.h"
+#include "stream.h"
+#include "timeval.h"
+#include "util.h"
+
+/* Returns the pid in domsd's pid file, or 0 if there is none or its process
+ * is gone. */
+int
+ctl_domsd_pid(const struct ctl_options *options)
+{
+    char *path = xasprintf("%s/domsd.pid", options->rundir);
+    FILE *stream = fopen(path, "r");
+    int pid = 0;
+
+    free(path);
+    if (stream) {
+        if (fscanf(stream, "%d", &pid) != 1 || pid <= 0
+            || (kill(pid, 0) && errno == ESRCH)) {
+            pid = 0;
+        }
+        fclose(stream);
+    }
+    return pid;
+}
+
+/* Sends the request 'command' on 'rpc' and receives the reply to it into
+ * '*reply'.  Returns 0 or a positive errno value, ETIMEDOUT at the
+ * deadline. */
+static int
+transact(struct jsonrpc *rpc, const char *command,
+         const struct ctl_deadline *deadline, struct jsonrpc_msg **reply)
+{
+    struct json *id;
+    int error = jsonrpc_send(rpc, jsonrpc_create_request(
+                                      command, json_array_create_empty(),
+                                      &id));
+
+    while (!error) {
+        jsonrpc_run(rpc);
+        error = jsonrpc_recv(rpc, reply);
+        if (!error) {
+            if ((*reply)->id && json_equal((*reply)->id, id)) {
+                break;
+            }
+            jsonrpc_msg_destroy(*reply);
+            continue;
+        }
+        if (error == EAGAIN) {
+            error = time_msec() >= deadline->when ? ETIMEDOUT : 0;
+            jsonrpc_wait(rpc);
+            jsonrpc_recv_wait(rpc);
+            poll_timer_wait_until(deadline->when);
+            poll_block();
+        }
+    }
+    json_destroy(id);
+    return error;
+}
+
+/* Runs 'command' in domsd; stores what it prints in '*reply', for the caller
+ * to free. */
+enum ctl_status
+ctl_domsd_call(const struct ctl_options *options, const char *command,
+               char **reply, char **why)
+{
+    struct ctl_deadline deadline = ctl_deadline_start(options);
+    enum ctl_status status = CTL_OK;
+    struct jsonrpc_msg *msg = NULL;
+    int pid = ctl_domsd_pid(options);
+    struct stream *stream;
+    struct jsonrpc *rpc;
+    char *path;
+    int error;
+
+    *reply = NULL;
+    if (!pid) {
+        *why = xasprintf("domsd does not run in %s; start it, or name its run "
+                         "directory with --rundir", options->rundir);
+        return CTL_UNREACHABLE;
+    }
+    path = xasprintf("unix:%s/domsd.%d.ctl", options->rundir, pid);
+    error = stream_open_block(stream_open(path, &stream, DSCP_DEFAULT),
+                              options->timeout_ms, &stream);
+    if (error) {
+        *why = xasprintf("domsd (pid %d) cannot be reached on %s: %s", pid,
+                         path + strlen("unix:"),
+                         ovs_retval_to_string(error));
+        free(path);
+        return CTL_UNREACHABLE;
+    }
+    free(path);
+
+    rpc = jsonrpc_open(stream);
+    error = transact(rpc, command, &deadline, &msg);
+    if (error) {
+        *why = xasprintf("domsd (pid %d) does not answer: %s; see its log in "
+                         "%s", pid, ovs_retval_to_string(error),
+                         options->rundir);
+        status = CTL_UNREACHABLE;
+    } else if (msg->result && msg->result->type == JSON_STRING) {
+        *reply = xstrdup(json_string(msg->result));
+    } else {
+        *why = xasprintf("domsd cannot do '%s': %s", command,
+                         msg->error && msg->error->type == JSON_STRING
+                             ? json_string(msg->error) : "no reason given");
+        status = CTL_FAILED;
+    }
+    jsonrpc_msg_destroy(msg);
+    jsonrpc_close(rpc);
+    return status;
+}
