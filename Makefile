@@ -99,9 +99,22 @@ $(B)/obj/ovs-vswitchd.o: $(OVS_STAMP)
 	@$(CC) $(OVS_CPPFLAGS) $(CFLAGS) -fno-strict-aliasing \
 	    -Dmain=ovs_vswitchd_main -c -o $@ $(OVS_SRC)/vswitchd/ovs-vswitchd.c
 
+# The fast path, once for each instruction set; domsd picks one when it starts.
+BURST_OBJS = $(B)/obj/doms/port-io-burst.generic.o
+ifeq ($(shell uname -m),x86_64)
+BURST_OBJS += $(B)/obj/doms/port-io-burst.avx512.o
+$(B)/obj/doms/port-io-burst.avx512.o: \
+    CPPFLAGS += -mavx512f -mavx512bw -mavx512vl -mbmi2
+endif
+$(B)/obj/doms/port-io-burst.%.o: CPPFLAGS += -DPORT_IO_RX=port_io_rx_$* \
+    -DPORT_IO_TX=port_io_tx_$*
+$(B)/obj/doms/port-io-burst.%.o: doms/port-io-burst.c | $(OVS_STAMP)
+	@$(compile)
+
 objects = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)))
 COMMON_OBJS = $(call objects,common/*.c)
-DOMSD_OBJS = $(call objects,doms/*.c)
+DOMSD_OBJS = $(filter-out %/port-io-burst.o,$(call objects,doms/*.c)) \
+    $(BURST_OBJS)
 CTL_OBJS = $(call objects,tools/*.c)
 TAP_OBJS = $(call objects,guestfront/tap/*.c)
 FRONT_OBJS = $(call objects,guestfront/lib/*.c)

@@ -74,8 +74,15 @@ typedef void port_io_tx_func(struct doms_channel_queue *,
                              const struct port_limits *,
                              struct port_tx_stats *);
 
+/* The variants in use. */
 extern port_io_rx_func *port_io_rx;
 extern port_io_tx_func *port_io_tx;
+
+/* All variants; of these, doms/port-io-burst.c is compiled. */
+port_io_rx_func port_io_rx_generic;
+port_io_tx_func port_io_tx_generic;
+port_io_rx_func port_io_rx_avx512;
+port_io_tx_func port_io_tx_avx512;
 
 void port_io_init(void);
 const char *port_io_variant(void);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE 1
+
+#include "bench/placement.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A line of its own, handed back and forth. */
+static struct {
+    _Alignas(128) uint32_t ping;
+    _Alignas(128) uint32_t pong;
+    _Alignas(128) bool stop;
+} line;
+
+#define N_ROUNDS 20000
+#define N_BLOCKS 5
+
+/* Returns the time of the monotonic clock in nanoseconds. */
+uint64_t
+bench_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+}
+
+/* Binds the calling thread to 'cpu'.  Returns 0 or a positive errno value. */
+int
+bench_pin(int cpu)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    return pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+/* Starts a thread that is bound to 'cpu' from its first instruction: inherited
+ * from a caller that spins, the caller's CPU would keep it from ever moving.
+ * Returns 0 or a positive errno value. */
+int
+bench_thread_on(int cpu, pthread_t *thread, void *(*start)(void *), void *arg)
+{
+    pthread_attr_t attr;
+    cpu_set_t set;
+    int error;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    pthread_attr_init(&attr);
+    error = pthread_attr_setaffinity_np(&attr, sizeof set, &set);
+    if (!error) {
+        error = pthread_create(thread, &attr, start, arg);
+    }
+    pthread_attr_destroy(&attr);
+    return error;
+}
+
+static void *
+echo_main(void *arg)
+{
+    uint32_t seen = 0;
+
+    (void) arg;
+    while (!__atomic_load_n(&line.stop, __ATOMIC_RELAXED)) {
+        uint32_t ping = __atomic_load_n(&line.ping, __ATOMIC_ACQUIRE);
+
+        if (ping != seen) {
+            seen = ping;
+            __atomic_store_n(&line.pong, ping, __ATOMIC_RELEASE);
+        }
+    }
+    return NULL;
+}
+
+/* Returns the time, in nanoseconds, that a word takes from 'cpu_a' to 'cpu_b'
+ * and back, the best of a few tries, or 0 if it cannot be measured.  Leaves
+ * the calling thread on 'cpu_a'. */
+double
+bench_line_round_trip_ns(int cpu_a, int cpu_b)
+{
+    uint64_t best = UINT64_MAX;
+    uint32_t i = 0;
+    pthread_t echo;
+
+    memset(&line, 0, sizeof line);
+    if (cpu_a == cpu_b || bench_pin(cpu_a)
+        || bench_thread_on(cpu_b, &echo, echo_main, NULL)) {
+        return 0;
+    }
+    for (int block = 0; block < N_BLOCKS; block++) {
+        uint64_t start = bench_now_ns();
+        uint64_t elapsed;
+
+        for (uint32_t end = i + N_ROUNDS; i < end;) {
+            __atomic_store_n(&line.ping, ++i, __ATOMIC_RELEASE);
+            while (__atomic_load_n(&line.pong, __ATOMIC_ACQUIRE) != i) {
+                continue;
+            }
+        }
+        elapsed = bench_now_ns() - start;
+        best = elapsed < best ? elapsed : best;
+    }
+    __atomic_store_n(&line.stop, true, __ATOMIC_RELAXED);
+    pthread_join(echo, NULL);
+    return (double) best / N_ROUNDS;
+}
+
+/* Returns the name of the placement that 'round_trip_ns' shows: two hardware
+ * threads of a core, two cores that share a cache, or far apart. */
+const char *
+bench_placement(double round_trip_ns)
+{
+    return round_trip_ns <= 0 ? "unknown"
+           : round_trip_ns < 85 ? "smt"
+           : round_trip_ns < 300 ? "near" : "far";
+}
+
+/* Returns the placement of a run, "moved" if it was another one after it. */
+const char *
+bench_placement_pair(double before_ns, double after_ns)
+{
+    const char *before = bench_placement(before_ns);
+
+    return strcmp(before, bench_placement(after_ns)) ? "moved" : before;
+}
+
+static int
+compare_u32(const void *a_, const void *b_)
+{
+    uint32_t a = *(const uint32_t *) a_;
+    uint32_t b = *(const uint32_t *) b_;
+
+    return a < b ? -1 : a > b;
+}
+
+/* Sorts 'n' values, for percentiles. */
+void
+bench_sort(uint32_t *values, size_t n)
+{
+    qsort(values, n, sizeof *values, compare_u32);
+}
