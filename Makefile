@@ -18,6 +18,7 @@ sbindir = $(prefix)/sbin
 libdir = $(prefix)/lib
 includedir = $(prefix)/include
 mandir = $(prefix)/share/man
+datadir = $(prefix)/share/doms
 completionsdir = $(prefix)/share/bash-completion/completions
 pkgconfigdir = $(libdir)/pkgconfig
 
@@ -148,12 +149,12 @@ $(B)/lib/pkgconfig/libdomsfront.pc: guestfront/lib/libdomsfront.pc.in Makefile
 	    -e 's|@includedir@|$(includedir)|; s|@VERSION@|$(VERSION)|' $< >$@
 
 demo: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all debian-ovs
 	@tests/local/demo.sh $(abspath $(BUILD))
 
 install: all
 	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libdir) \
-	    $(pkgconfigdir) $(includedir)/doms/common $(completionsdir) \
+	    $(pkgconfigdir) $(includedir)/doms $(completionsdir) $(datadir) \
 	    $(mandir)/man1 $(mandir)/man3 $(mandir)/man8)
 	install -m 755 $(B)/bin/domsd $(DESTDIR)$(sbindir)
 	install -m 755 $(B)/bin/doms-ctl $(B)/bin/doms-tap tools/doms-local \
@@ -166,6 +167,7 @@ install: all
 	install -m 644 $(B)/lib/pkgconfig/libdomsfront.pc \
 	    $(DESTDIR)$(pkgconfigdir)
 	install -m 644 guestfront/lib/domsfront.h $(DESTDIR)$(includedir)/doms
+	install -m 644 $(OVS_SRC)/vswitchd/vswitch.ovsschema $(DESTDIR)$(datadir)
 	install -m 644 tools/completion.bash $(DESTDIR)$(completionsdir)/doms-ctl
 	for page in docs/man/*.[138]; do \
 	    install -m 644 $$page $(DESTDIR)$(mandir)/man$${page##*.}/ || exit; \

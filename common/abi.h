@@ -133,9 +133,9 @@ struct doms_queue_ctl {
 
 /* Features that a door negotiates.  A feature is in force when both sides have
  * named it. */
-#define DOMS_F_CSUM (UINT64_C(1) << 0)     /* Records with checksum fields. */
-#define DOMS_F_TSO (UINT64_C(1) << 1)      /* ... with segmentation fields. */
-#define DOMS_F_DOORBELL (UINT64_C(1) << 2) /* 'asleep' and doorbells. */
+#define DOMS_F_CSUM ((uint64_t) 1 << 0)     /* Records with checksum fields. */
+#define DOMS_F_TSO ((uint64_t) 1 << 1)      /* ... with segmentation fields. */
+#define DOMS_F_DOORBELL ((uint64_t) 1 << 2) /* 'asleep' and doorbells. */
 #define DOMS_F_ALL (DOMS_F_CSUM | DOMS_F_TSO | DOMS_F_DOORBELL)
 
 DOMS_STATIC_ASSERT(sizeof(struct doms_offload) == DOMS_RECORD_ALIGN);

@@ -27,9 +27,11 @@
 
 #define DOMS_READ_ONCE(X) READ_ONCE(X)
 #define DOMS_WRITE_ONCE(X, VALUE) WRITE_ONCE(X, VALUE)
-#define DOMS_LOAD_ACQUIRE(P) smp_load_acquire(P)
-#define DOMS_STORE_RELEASE(P, VALUE) smp_store_release(P, VALUE)
-#define DOMS_FULL_FENCE() smp_mb()
+/* virt_, since the peer runs on other processors even if this kernel was built
+ * for one. */
+#define DOMS_LOAD_ACQUIRE(P) virt_load_acquire(P)
+#define DOMS_STORE_RELEASE(P, VALUE) virt_store_release(P, VALUE)
+#define DOMS_FULL_FENCE() virt_mb()
 #define DOMS_PREFETCH_WRITE(P) prefetchw(P)
 #define DOMS_LIKELY(X) likely(X)
 #define DOMS_UNLIKELY(X) unlikely(X)
@@ -43,9 +45,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define DOMS_READ_ONCE(X) (*(const volatile __typeof__(X) *) &(X))
+#define DOMS_READ_ONCE(X) __atomic_load_n(&(X), __ATOMIC_RELAXED)
 #define DOMS_WRITE_ONCE(X, VALUE) \
-    (*(volatile __typeof__(X) *) &(X) = (VALUE))
+    __atomic_store_n(&(X), VALUE, __ATOMIC_RELAXED)
 #define DOMS_LOAD_ACQUIRE(P) __atomic_load_n(P, __ATOMIC_ACQUIRE)
 #define DOMS_STORE_RELEASE(P, VALUE) \
     __atomic_store_n(P, VALUE, __ATOMIC_RELEASE)

@@ -8,6 +8,14 @@
 
 #include "channel.h"
 
+/* isalnum() would ask the program's locale. */
+static bool
+is_ascii_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
+           || (c >= 'A' && c <= 'Z');
+}
+
 /* Returns true if 'name' can be a guest's name: 1 to DOMS_NAME_SIZE - 1
  * letters, digits, '_', '-' or '.', the first of them a letter or a digit. */
 bool
@@ -15,11 +23,11 @@ doms_name_is_valid(const char *name)
 {
     size_t n = strnlen(name, DOMS_NAME_SIZE);
 
-    if (n < 1 || n >= DOMS_NAME_SIZE || !isalnum((unsigned char) name[0])) {
+    if (n < 1 || n >= DOMS_NAME_SIZE || !is_ascii_alnum(name[0])) {
         return false;
     }
     for (size_t i = 1; i < n; i++) {
-        if (!isalnum((unsigned char) name[i]) && !strchr("_-.", name[i])) {
+        if (!is_ascii_alnum(name[i]) && !strchr("_-.", name[i])) {
             return false;
         }
     }
@@ -156,6 +164,26 @@ check_welcome(const struct doms_msg_welcome *welcome)
     return check_config(&welcome->config);
 }
 
+static const char *
+check_refuse(const struct doms_msg_refuse *refuse)
+{
+    size_t n = strnlen(refuse->reason, sizeof refuse->reason);
+
+    if (refuse->error < 1 || refuse->error > 4095) {
+        return "error: must be 1 to 4095";
+    }
+    if (n == sizeof refuse->reason) {
+        return "reason: not terminated";
+    }
+    /* The guest shows it, perhaps on a terminal. */
+    for (size_t i = 0; i < n; i++) {
+        if (refuse->reason[i] < ' ' || refuse->reason[i] > '~') {
+            return "reason: not printable";
+        }
+    }
+    return NULL;
+}
+
 /* Checks the 'n' bytes received as 'msg', a private copy: its size, magic,
  * version, type and each field's range.
  *
@@ -196,9 +224,7 @@ doms_msg_check(const struct doms_msg *msg, size_t n, char *why,
         problem = check_config(&msg->u.config);
         break;
     case DOMS_MSG_REFUSE:
-        problem = memchr(msg->u.refuse.reason, '\0', DOMS_REASON_SIZE)
-                      ? NULL
-                      : "reason: not terminated";
+        problem = check_refuse(&msg->u.refuse);
         break;
     default:
         break;
@@ -312,6 +338,10 @@ doms_msg_recv(int sock, struct doms_msg *msg, size_t *n, int *fds,
         *n_fds = take_fds(&mh, fds, max_fds);
     }
     if (!retval) {
+        /* An empty message looks like the end, but can carry descriptors. */
+        while (*n_fds) {
+            close(fds[--*n_fds]);
+        }
         return ECONNRESET;
     }
     *n = mh.msg_flags & MSG_TRUNC ? sizeof *msg + 1 : (size_t) retval;

@@ -48,7 +48,7 @@
 #include "abi.h"
 
 #define DOMS_MSG_MAGIC 0x444f4d53u
-#define DOMS_MSG_VERSION 1
+#define DOMS_MSG_VERSION 1u
 
 /* Bytes of a name, including the terminating null byte. */
 #define DOMS_NAME_SIZE 64
@@ -105,8 +105,8 @@ struct doms_msg_welcome {
 };
 
 struct doms_msg_refuse {
-    uint32_t error; /* A positive errno value of Linux. */
-    char reason[DOMS_REASON_SIZE];
+    uint32_t error; /* A positive errno value of Linux, at most 4095. */
+    char reason[DOMS_REASON_SIZE]; /* Printable ASCII, with a null byte. */
 };
 
 struct doms_msg {

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Benchmarks; see bench/README.md.
+
+BENCHES = bench-ring bench-switch
+$(BENCHES:%=$(B)/bench/%): $(B)/bench/%: $(B)/obj/bench/%.o \
+    $(B)/obj/bench/placement.o $(B)/lib/libdomsfront.a
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
+
+bench-programs: $(BENCHES:%=$(B)/bench/%)
+
+# How often each size is measured.
+RUNS = 5
+bench-ring: bench-programs
+	@$(B)/bench/bench-ring -n $(RUNS)
+bench-switch: deps
+	@$(MAKE) --no-print-directory all debian-ovs bench-programs
+	@bench/run-switch $(abspath $(BUILD)) $(RUNS)
+
+.PHONY: bench-programs bench-ring bench-switch

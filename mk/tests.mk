@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Tests.  'make check' runs all; the others run one kind.
+
+TESTS = $(B)/tests
+UNIT_TESTS = $(patsubst tests/unit/test-%.c,$(TESTS)/test-%,\
+    $(wildcard tests/unit/test-*.c)) $(TESTS)/ring-hostile
+# Those that use Open vSwitch's library, as what they test does.
+OVS_UNIT_TESTS = $(TESTS)/test-ctl-parse $(TESTS)/test-offload
+
+$(TESTS)/test-ctl-parse: $(B)/obj/tools/ctl-parse.o
+$(TESTS)/test-offload: $(B)/obj/doms/offload.o
+$(OVS_UNIT_TESTS): TEST_LIBS = $(OVS_BASE_LIBS)
+$(OVS_UNIT_TESTS:$(TESTS)/%=$(B)/obj/tests/unit/%.o): \
+    CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare
+$(OVS_UNIT_TESTS:$(TESTS)/%=$(B)/obj/tests/unit/%.o): | $(OVS_STAMP)
+$(TESTS)/%: $(B)/obj/tests/unit/%.o $(B)/lib/libdomsfront.a
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) -lcmocka -lpthread
+
+# Two threads on one ring, plain and under the thread sanitizer.
+TSAN_FLAGS = -g -O1 -fsanitize=thread -fno-omit-frame-pointer
+$(BUILD)/tsan/%: tests/unit/%.c $(wildcard common/*.[ch] tests/unit/*.h \
+    guestfront/lib/*.[ch])
+	@mkdir -p $(@D)
+	@echo "  TSAN    $@"
+	@$(CC) -std=gnu11 $(WARNINGS) $(TSAN_FLAGS) -I. -o $@ $< \
+	    common/*.c guestfront/lib/*.c -lcmocka -lpthread
+TSAN_TESTS = $(BUILD)/tsan/ring-stress $(BUILD)/tsan/test-domsfront-threads
+
+debian-ovs:
+	@mk/unpack-debian-ovs.sh $(BUILD)
+
+test-programs: all debian-ovs $(UNIT_TESTS) $(TESTS)/ring-stress
+tsan-programs: $(TSAN_TESTS)
+
+check: deps
+	@tests/check $(BUILD)
+check-unit check-local check-ovs check-style: deps
+	@tests/check $(BUILD) $(@:check-%=%)
+# Everything that domsd can be compared with; takes long.
+check-ovs-all: deps
+	@tests/check $(BUILD) ovs-all
+
+# clang-format and cppcheck, on our own code.
+SOURCES = $(wildcard common/*.[ch] doms/*.[ch] guestfront/*/*.[ch] \
+    guestfront/*/*/*.[ch] tools/*.[ch] tests/*/*.[ch] bench/*.[ch])
+check-format:
+	@clang-format --dry-run -Werror $(SOURCES)
+format:
+	@clang-format -i $(SOURCES)
+check-cppcheck:
+	@cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -j2 \
+	    --enable=warning,performance,portability \
+	    --suppressions-list=mk/cppcheck-suppressions.txt \
+	    -D__x86_64__=1 '-DOVS_ALIGNED_VAR(X)=' -I. common doms guestfront/lib guestfront/tap tools \
+	    bench
+
+# libFuzzer on what a hostile peer sends; FUZZ_SECONDS for each target.
+FUZZ_SECONDS = 60
+FUZZERS = $(patsubst tests/fuzz/fuzz-%.c,$(BUILD)/fuzz/fuzz-%,\
+    $(wildcard tests/fuzz/fuzz-*.c))
+$(BUILD)/fuzz/fuzz-%: tests/fuzz/fuzz-%.c $(wildcard common/*.[ch])
+	@mkdir -p $(@D)
+	@echo "  FUZZ    $@"
+	@clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -I. \
+	    -o $@ $< common/*.c
+fuzz: $(FUZZERS)
+	@for f in $(FUZZERS); do \
+	    echo "  RUN     $$f"; \
+	    mkdir -p $$f.corpus; \
+	    $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+	        -artifact_prefix=$$f- $$f.corpus \
+	        $$(ls -d tests/fuzz/corpus/$$(basename $$f) 2>/dev/null) || exit; \
+	done
+
+.PHONY: check check-unit check-local check-ovs check-ovs-all check-style \
+    check-format check-cppcheck format fuzz test-programs tsan-programs \
+    debian-ovs

@@ -45,16 +45,16 @@ struct ctl_options {
 /* One guest's port.  Strings are never NULL. */
 struct ctl_guest {
     /* As configured. */
-    char *name;       /* The guest's. */
-    char *port;       /* The port's, in Open vSwitch. */
-    char *bridge;     /* The bridge's name. */
-    char *iface_id;   /* external-ids:iface-id, or "". */
-    char *trunks;     /* As in "1,5-7", or "". */
-    char *vlan_mode;  /* As Open vSwitch has it, or "". */
-    int64_t tag;      /* The access VLAN, or -1. */
-    uint64_t rate;    /* Bits/s that the guest may send, or 0. */
-    int64_t ofport;   /* The OpenFlow port, or -1. */
-    char *error;      /* Interface.error, or "". */
+    char *name;      /* The guest's. */
+    char *port;      /* The port's, in Open vSwitch. */
+    char *bridge;    /* The bridge's name. */
+    char *iface_id;  /* external-ids:iface-id, or "". */
+    char *trunks;    /* As in "1,5-7", or "". */
+    char *vlan_mode; /* As Open vSwitch has it, or "". */
+    int64_t tag;     /* The access VLAN, or -1. */
+    uint64_t rate;   /* Bits/s that the guest may send, or 0. */
+    int64_t ofport;  /* The OpenFlow port, or -1. */
+    char *error;     /* Interface.error, or "". */
 
     /* As in force; from domsd, or else from the configuration. */
     char *state;      /* "up", "waiting", "broken", "down", "error" (the port
@@ -65,12 +65,12 @@ struct ctl_guest {
     int64_t mtu;      /* Bytes, or 0. */
     int64_t n_queues; /* Queue pairs that the port is made for. */
     int64_t n_channel_queues; /* Queue pairs in force, 0 without a guest. */
-    int64_t arena;    /* Bytes of each ring's arena, or 0. */
-    char *features;   /* Separated by commas, or "". */
-    int64_t epoch;    /* Of the switch's life. */
-    int64_t pid;      /* The guest's process, or 0. */
-    int64_t connects; /* Times that a guest has attached. */
-    struct json *counters; /* Object: name to integer; rx is what came from
+    int64_t arena;            /* Bytes of each ring's arena, or 0. */
+    char *features;           /* Separated by commas, or "". */
+    int64_t epoch;            /* Of the switch's life. */
+    int64_t pid;              /* The guest's process, or 0. */
+    int64_t connects;         /* Times that a guest has attached. */
+    struct json *counters;    /* Object: name to integer; rx is what came from
                             * the guest. */
 };
 
@@ -113,8 +113,8 @@ struct ctl_backend_class {
                               const char *from, char **why);
 
     /* Detaches the 'n' guests of 'names', all or none. */
-    enum ctl_status (*detach)(struct ctl_backend *backend,
-                              char *const names[], size_t n, char **why);
+    enum ctl_status (*detach)(struct ctl_backend *backend, char *const names[],
+                              size_t n, char **why);
 
     /* Takes a snapshot of the guests into '*snapshot', for the caller to
      * destroy.  That domsd does not answer is no failure. */

@@ -32,15 +32,15 @@ check_domsd(const struct ctl_options *options, struct ctl_report *report)
     char *reply, *why;
 
     if (ctl_domsd_call(options, "version", &reply, &why)) {
-        ctl_report_add(report, CTL_BROKEN, "domsd", why,
-                       xasprintf("'doms-local start --rundir %s'",
-                                 options->rundir));
+        ctl_report_add(
+            report, CTL_BROKEN, "domsd", why,
+            xasprintf("'doms-local start --rundir %s'", options->rundir));
         return false;
     }
     reply[strcspn(reply, "\n")] = '\0';
-    ctl_report_add(report, CTL_FINE, "domsd",
-                   xasprintf("answers: %s, pid %d", reply,
-                             ctl_domsd_pid(options)), NULL);
+    ctl_report_add(
+        report, CTL_FINE, "domsd",
+        xasprintf("answers: %s, pid %d", reply, ctl_domsd_pid(options)), NULL);
     free(reply);
     return true;
 }
@@ -54,19 +54,20 @@ check_door(const struct ctl_options *options, bool domsd_up,
 
     if (stat(path, &st) || !S_ISSOCK(st.st_mode)) {
         if (domsd_up) {
-            ctl_report_add(report, CTL_BROKEN, "door",
-                           xasprintf("%s is missing, so no guest can attach",
-                                     path),
-                           xstrdup("restart domsd, and see its log"));
+            ctl_report_add(
+                report, CTL_BROKEN, "door",
+                xasprintf("%s is missing, so no guest can attach", path),
+                xstrdup("restart domsd, and see its log"));
         }
     } else if (st.st_mode & S_IWOTH) {
         ctl_report_add(report, CTL_WARN, "door",
                        xasprintf("anybody may connect to %s", path),
                        xasprintf("'chmod o-w %s'", path));
     } else {
-        ctl_report_add(report, CTL_FINE, "door",
-                       xasprintf("%s, mode %03o", path,
-                                 (unsigned int) st.st_mode & 0777), NULL);
+        ctl_report_add(
+            report, CTL_FINE, "door",
+            xasprintf("%s, mode %03o", path, (unsigned int) st.st_mode & 0777),
+            NULL);
     }
     free(path);
 }
@@ -111,23 +112,25 @@ check_limits(const struct ctl_options *options,
     }
     if (files >= 0 && files < 2 * need) {
         ctl_report_add(report, files < need ? CTL_BROKEN : CTL_WARN, "files",
-                       xasprintf("domsd may open %lld files; %"PRIuSIZE
-                                 " guests can take %lld", files, snapshot->n,
-                                 need),
+                       xasprintf("domsd may open %lld files; %" PRIuSIZE
+                                 " guests can take %lld",
+                                 files, snapshot->n, need),
                        xasprintf("'prlimit --pid %d --nofile=%lld', and "
                                  "raise the limit where domsd is started",
                                  ctl_domsd_pid(options), need * 4));
     } else if (files != -2) {
         ctl_report_add(report, CTL_FINE, "files",
-                       files < 0 ? xstrdup("domsd's open files are not "
-                                           "limited")
-                                 : xasprintf("domsd may open %lld files",
-                                             files), NULL);
+                       files < 0
+                           ? xstrdup("domsd's open files are not "
+                                     "limited")
+                           : xasprintf("domsd may open %lld files", files),
+                       NULL);
     }
     if (locked >= 0 && locked < MEMLOCK_MIN_MIB * 1024LL * 1024) {
         ctl_report_add(report, CTL_WARN, "memlock",
                        xasprintf("domsd may lock only %lld KiB of memory, so "
-                                 "its --mlockall would fail", locked / 1024),
+                                 "its --mlockall would fail",
+                                 locked / 1024),
                        xasprintf("'prlimit --pid %d --memlock=unlimited', or "
                                  "do without --mlockall",
                                  ctl_domsd_pid(options)));
@@ -180,22 +183,26 @@ check_cpus(const struct smap *config, struct ctl_report *report)
     if (!mask || !*mask) {
         ctl_report_add(report, CTL_FINE, "cpus",
                        xasprintf("%ld online; pmd-cpu-mask is not set, so one "
-                                 "CPU a NUMA node switches packets", n),
+                                 "CPU a NUMA node switches packets",
+                                 n),
                        NULL);
     } else if (!count_cpus(mask, n, &inside, &outside)) {
-        ctl_report_add(report, CTL_BROKEN, "cpus",
-                       xasprintf("pmd-cpu-mask '%s' is not a hex number",
-                                 mask), xstrdup(how));
+        ctl_report_add(
+            report, CTL_BROKEN, "cpus",
+            xasprintf("pmd-cpu-mask '%s' is not a hex number", mask),
+            xstrdup(how));
     } else if (outside || !inside) {
         ctl_report_add(report, inside ? CTL_WARN : CTL_BROKEN, "cpus",
                        xasprintf("pmd-cpu-mask %s names %ld CPUs that are not "
-                                 "among the %ld online", mask, outside, n),
+                                 "among the %ld online",
+                                 mask, outside, n),
                        xstrdup(how));
     } else if (inside == n) {
         ctl_report_add(report, CTL_WARN, "cpus",
                        xasprintf("pmd-cpu-mask %s gives all %ld CPUs to the "
                                  "switch, and guests have to share them",
-                                 mask, n), xstrdup(how));
+                                 mask, n),
+                       xstrdup(how));
     } else {
         ctl_report_add(report, CTL_FINE, "cpus",
                        xasprintf("%ld of %ld switch packets", inside, n),
@@ -216,9 +223,9 @@ check_sleep(const struct smap *config, struct ctl_report *report)
                                "'ovs-vsctl set Open_vSwitch . "
                                "other_config:pmd-maxsleep=100'"));
     } else {
-        ctl_report_add(report, CTL_FINE, "idle",
-                       xasprintf("an idle switch thread sleeps up to %u us",
-                                 us), NULL);
+        ctl_report_add(
+            report, CTL_FINE, "idle",
+            xasprintf("an idle switch thread sleeps up to %u us", us), NULL);
     }
 }
 
@@ -238,7 +245,8 @@ check_bridges(const struct ovsdb_idl *idl, struct ctl_report *report)
                                      "cannot be attached to it",
                                      bridge->name, bridge->datapath_type),
                            xasprintf("'ovs-vsctl set bridge %s "
-                                     "datapath_type=netdev'", bridge->name));
+                                     "datapath_type=netdev'",
+                                     bridge->name));
         }
     }
     if (!n) {
@@ -248,7 +256,7 @@ check_bridges(const struct ovsdb_idl *idl, struct ctl_report *report)
                                "datapath_type=netdev'"));
     } else if (n_fit) {
         ctl_report_add(report, CTL_FINE, "bridge",
-                       xasprintf("%"PRIuSIZE" to attach guests to", n_fit),
+                       xasprintf("%" PRIuSIZE " to attach guests to", n_fit),
                        NULL);
     }
 }
@@ -263,7 +271,8 @@ check_interfaces(const struct ovsdb_idl *idl, struct ctl_report *report)
             ctl_report_add(report, CTL_BROKEN, "interface",
                            xasprintf("%s: %s", iface->name, iface->error),
                            xasprintf("mend its options, or 'ovs-vsctl "
-                                     "del-port %s'", iface->name));
+                                     "del-port %s'",
+                                     iface->name));
         }
     }
 }
@@ -294,21 +303,23 @@ check_guests(const struct ctl_snapshot *snapshot, struct ctl_report *report)
         } else if (!strcmp(g->state, "down")) {
             ctl_report_add(report, CTL_WARN, "guest",
                            xasprintf("%s is attached, but its port is set "
-                                     "down", g->name),
+                                     "down",
+                                     g->name),
                            xasprintf("'ovs-ofctl mod-port %s %s up'",
                                      g->bridge, g->port));
         }
     }
     if (n_waiting) {
         ctl_report_add(report, CTL_WARN, "guest",
-                       xasprintf("%"PRIuSIZE" not there yet: %s%s", n_waiting,
-                                 ds_cstr(&waiting),
+                       xasprintf("%" PRIuSIZE " not there yet: %s%s",
+                                 n_waiting, ds_cstr(&waiting),
                                  n_waiting > MAX_NAMED ? " and others" : ""),
                        xstrdup("start the guest, or 'doms-ctl detach' it"));
     }
-    ctl_report_add(report, CTL_FINE, "guests",
-                   xasprintf("%"PRIuSIZE" of %"PRIuSIZE" up", n_up,
-                             snapshot->n), NULL);
+    ctl_report_add(
+        report, CTL_FINE, "guests",
+        xasprintf("%" PRIuSIZE " of %" PRIuSIZE " up", n_up, snapshot->n),
+        NULL);
     ds_destroy(&waiting);
 }
 
@@ -325,9 +336,9 @@ ctl_check_switch(const struct ctl_options *options, struct ctl_report *report)
 
     check_door(options, domsd_up, report);
     if (ctl_local_class.open(options, &backend, &why)) {
-        ctl_report_add(report, CTL_BROKEN, "database", why,
-                       xasprintf("'doms-local start --rundir %s'",
-                                 options->rundir));
+        ctl_report_add(
+            report, CTL_BROKEN, "database", why,
+            xasprintf("'doms-local start --rundir %s'", options->rundir));
         return;
     }
     local = ctl_local_cast(backend);

@@ -37,8 +37,11 @@ ctl_report_add(struct ctl_report *report, enum ctl_grade grade,
         report->findings = x2nrealloc(report->findings, &report->allocated,
                                       sizeof *report->findings);
     }
-    report->findings[report->n++] = (struct ctl_finding) {
-        .grade = grade, .check = check, .message = message, .remedy = remedy,
+    report->findings[report->n++] = (struct ctl_finding){
+        .grade = grade,
+        .check = check,
+        .message = message,
+        .remedy = remedy,
     };
 }
 
@@ -80,8 +83,7 @@ ctl_report_print(const struct ctl_report *report, bool json)
             json_array_add(array, object);
             continue;
         }
-        printf("%-4s  %-11s %s\n", grade_name(f->grade), f->check,
-               f->message);
+        printf("%-4s  %-11s %s\n", grade_name(f->grade), f->check, f->message);
         if (f->remedy) {
             printf("%-4s  %-11s -> %s\n", "", "", f->remedy);
         }
@@ -125,14 +127,15 @@ check_tun(struct ctl_report *report)
     int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 
     if (fd < 0) {
-        ctl_report_add(report, CTL_BROKEN, "tun",
-                       xasprintf("/dev/net/tun cannot be opened: %s",
-                                 ovs_strerror(errno)),
-                       xstrdup(errno == EACCES || errno == EPERM
-                               ? "use sudo, or let this container have the "
-                                 "device"
-                               : "'modprobe tun', or let this container have "
-                                 "the device"));
+        ctl_report_add(
+            report, CTL_BROKEN, "tun",
+            xasprintf("/dev/net/tun cannot be opened: %s",
+                      ovs_strerror(errno)),
+            xstrdup(errno == EACCES || errno == EPERM
+                        ? "use sudo, or let this container have the "
+                          "device"
+                        : "'modprobe tun', or let this container have "
+                          "the device"));
         return;
     }
     close(fd);
@@ -149,10 +152,11 @@ check_rundir(const struct ctl_options *options, struct ctl_report *report)
     if (strlen(dir) + strlen(LONGEST_SOCKET) > SOCKET_PATH_MAX) {
         ctl_report_add(report, CTL_BROKEN, "rundir",
                        xasprintf("%s is too long: a UNIX socket in it may "
-                                 "exceed %d bytes", dir, SOCKET_PATH_MAX),
-                       xasprintf("use a run directory of at most %"PRIuSIZE
-                                 " bytes", SOCKET_PATH_MAX
-                                               - strlen(LONGEST_SOCKET)));
+                                 "exceed %d bytes",
+                                 dir, SOCKET_PATH_MAX),
+                       xasprintf("use a run directory of at most %" PRIuSIZE
+                                 " bytes",
+                                 SOCKET_PATH_MAX - strlen(LONGEST_SOCKET)));
     } else if (stat(dir, &st)) {
         ctl_report_add(report, CTL_BROKEN, "rundir",
                        xasprintf("%s: %s", dir, ovs_strerror(errno)),
@@ -245,26 +249,28 @@ check_namespace(const struct ctl_options *options, struct ctl_report *report)
     int other = find_other_switch(pid, where, name);
 
     if (other) {
-        ctl_report_add(report, has_datapath_tap() && !pid ? CTL_BROKEN
-                                                          : CTL_WARN,
+        ctl_report_add(report,
+                       has_datapath_tap() && !pid ? CTL_BROKEN : CTL_WARN,
                        "namespace",
                        xasprintf("another switch, %s (pid %d), runs in the "
                                  "same network namespace, and only one can "
-                                 "have a userspace datapath there", name,
-                                 other),
+                                 "have a userspace datapath there",
+                                 name, other),
                        xstrdup("start one of them in a namespace of its own, "
                                "with 'ip netns exec'"));
     } else if (!pid && has_datapath_tap()) {
-        ctl_report_add(report, CTL_BROKEN, "namespace",
-                       xstrdup("the device ovs-netdev of another userspace "
-                               "datapath is in this network namespace"),
-                       xstrdup("start domsd in a namespace of its own, with "
-                               "'ip netns exec'"));
+        ctl_report_add(report, CTL_WARN, "namespace",
+                       xstrdup("the device ovs-netdev is left of a switch "
+                               "that was killed"),
+                       xstrdup("start the switch, which takes it over, or "
+                               "'ip tuntap del dev ovs-netdev mode tap'"));
     } else {
-        ctl_report_add(report, CTL_FINE, "namespace",
-                       xstrdup(pid && !same_namespace("self", where)
-                               ? "domsd is in a network namespace of its own"
-                               : "no other userspace datapath"), NULL);
+        ctl_report_add(
+            report, CTL_FINE, "namespace",
+            xstrdup(pid && !same_namespace("self", where)
+                        ? "domsd is in a network namespace of its own"
+                        : "no other userspace datapath"),
+            NULL);
     }
     free(where);
 }
@@ -273,8 +279,7 @@ static void
 check_simd(struct ctl_report *report)
 {
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512f")
-        && __builtin_cpu_supports("avx512bw")
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
         && __builtin_cpu_supports("avx512vl")) {
         ctl_report_add(report, CTL_FINE, "avx512", xstrdup("present"), NULL);
         return;
@@ -318,11 +323,11 @@ check_memory(struct ctl_report *report)
 
     fd = memfd_create("doms-ctl-doctor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0 || ftruncate(fd, 4096)) {
-        ctl_report_add(report, CTL_BROKEN, "memfd",
-                       xasprintf("shared memory cannot be made: %s",
-                                 ovs_strerror(errno)),
-                       xstrdup("let this container have memfd_create(), and "
-                               "see its memory limit"));
+        ctl_report_add(
+            report, CTL_BROKEN, "memfd",
+            xasprintf("shared memory cannot be made: %s", ovs_strerror(errno)),
+            xstrdup("let this container have memfd_create(), and "
+                    "see its memory limit"));
     } else {
         ctl_report_add(report, CTL_FINE, "memfd",
                        xstrdup("shared memory can be made and sealed"), NULL);
@@ -334,8 +339,7 @@ check_memory(struct ctl_report *report)
 
 /* Adds to 'report' what can be said without a switch. */
 void
-ctl_check_machine(const struct ctl_options *options,
-                  struct ctl_report *report)
+ctl_check_machine(const struct ctl_options *options, struct ctl_report *report)
 {
     check_root(report);
     check_tun(report);

@@ -4,7 +4,6 @@
 #include "ctl-local.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +14,22 @@
 #include "stream.h"
 #include "timeval.h"
 #include "util.h"
+
+/* Returns whether the process 'pid' lives.  A dead one that its parent has not
+ * noticed yet has no command line any more. */
+static bool
+process_lives(int pid)
+{
+    char *path = xasprintf("/proc/%d/cmdline", pid);
+    FILE *stream = fopen(path, "r");
+    bool lives = stream && getc(stream) != EOF;
+
+    free(path);
+    if (stream) {
+        fclose(stream);
+    }
+    return lives;
+}
 
 /* Returns the pid in domsd's pid file, or 0 if there is none or its process
  * is gone. */
@@ -28,7 +43,7 @@ ctl_domsd_pid(const struct ctl_options *options)
     free(path);
     if (stream) {
         if (fscanf(stream, "%d", &pid) != 1 || pid <= 0
-            || (kill(pid, 0) && errno == ESRCH)) {
+            || !process_lives(pid)) {
             pid = 0;
         }
         fclose(stream);
@@ -44,9 +59,8 @@ transact(struct jsonrpc *rpc, const char *command,
          const struct ctl_deadline *deadline, struct jsonrpc_msg **reply)
 {
     struct json *id;
-    int error = jsonrpc_send(rpc, jsonrpc_create_request(
-                                      command, json_array_create_empty(),
-                                      &id));
+    int error = jsonrpc_send(
+        rpc, jsonrpc_create_request(command, json_array_create_empty(), &id));
 
     while (!error) {
         jsonrpc_run(rpc);
@@ -76,7 +90,7 @@ enum ctl_status
 ctl_domsd_call(const struct ctl_options *options, const char *command,
                char **reply, char **why)
 {
-    struct ctl_deadline deadline = ctl_deadline_start(options);
+    struct ctl_deadline deadline = ctl_deadline_start(options, 0);
     enum ctl_status status = CTL_OK;
     struct jsonrpc_msg *msg = NULL;
     int pid = ctl_domsd_pid(options);
@@ -88,7 +102,8 @@ ctl_domsd_call(const struct ctl_options *options, const char *command,
     *reply = NULL;
     if (!pid) {
         *why = xasprintf("domsd does not run in %s; start it, or name its run "
-                         "directory with --rundir", options->rundir);
+                         "directory with --rundir",
+                         options->rundir);
         return CTL_UNREACHABLE;
     }
     path = xasprintf("unix:%s/domsd.%d.ctl", options->rundir, pid);
@@ -96,8 +111,7 @@ ctl_domsd_call(const struct ctl_options *options, const char *command,
                               options->timeout_ms, &stream);
     if (error) {
         *why = xasprintf("domsd (pid %d) cannot be reached on %s: %s", pid,
-                         path + strlen("unix:"),
-                         ovs_retval_to_string(error));
+                         path + strlen("unix:"), ovs_retval_to_string(error));
         free(path);
         return CTL_UNREACHABLE;
     }
@@ -107,15 +121,16 @@ ctl_domsd_call(const struct ctl_options *options, const char *command,
     error = transact(rpc, command, &deadline, &msg);
     if (error) {
         *why = xasprintf("domsd (pid %d) does not answer: %s; see its log in "
-                         "%s", pid, ovs_retval_to_string(error),
-                         options->rundir);
+                         "%s",
+                         pid, ovs_retval_to_string(error), options->rundir);
         status = CTL_UNREACHABLE;
     } else if (msg->result && msg->result->type == JSON_STRING) {
         *reply = xstrdup(json_string(msg->result));
     } else {
         *why = xasprintf("domsd cannot do '%s': %s", command,
                          msg->error && msg->error->type == JSON_STRING
-                             ? json_string(msg->error) : "no reason given");
+                             ? json_string(msg->error)
+                             : "no reason given");
         status = CTL_FAILED;
     }
     jsonrpc_msg_destroy(msg);

@@ -36,9 +36,13 @@ struct attach {
     struct uuid *port_uuids;
 };
 
-/* Returns the message 'format', which is about 'r'. */
-static char * OVS_PRINTF_FORMAT(3, 4)
-complain(const struct attach *a, const struct ctl_request *r,
+static void complain(const struct attach *, const struct ctl_request *,
+                     char **why, const char *format, ...)
+    OVS_PRINTF_FORMAT(4, 5);
+
+/* Stores in '*why' the message 'format', which is about 'r'. */
+static void
+complain(const struct attach *a, const struct ctl_request *r, char **why,
          const char *format, ...)
 {
     struct ds s = DS_EMPTY_INITIALIZER;
@@ -51,7 +55,7 @@ complain(const struct attach *a, const struct ctl_request *r,
     va_start(args, format);
     ds_put_format_valist(&s, format, args);
     va_end(args);
-    return ds_steal_cstr(&s);
+    *why = ds_steal_cstr(&s);
 }
 
 /* Names and addresses in use. */
@@ -125,8 +129,7 @@ pick_mac(const struct attach *a, struct ctl_request *r)
     do {
         random_bytes(r->mac, sizeof r->mac);
         r->mac[0] = 0x02; /* Locally administered, of one interface. */
-        snprintf(key, sizeof key, ETH_ADDR_FMT,
-                 ETH_ADDR_BYTES_ARGS(r->mac));
+        snprintf(key, sizeof key, ETH_ADDR_FMT, ETH_ADDR_BYTES_ARGS(r->mac));
     } while (shash_find(&a->macs, key));
 }
 
@@ -140,9 +143,11 @@ claim(struct attach *a, struct ctl_request *r, bool pick, char **why)
     if (user) {
         bool port = !strncmp(user, "port ", strlen("port "));
 
-        *why = complain(a, r, "name: already in use by %s; choose another%s%s"
-                        "%s", user, port ? ", or 'doms-ctl detach " : "",
-                        port ? r->name : "", port ? "' first" : "");
+        complain(a, r, why,
+                 "name: already in use by %s; choose another%s%s"
+                 "%s",
+                 user, port ? ", or 'doms-ctl detach " : "",
+                 port ? r->name : "", port ? "' first" : "");
         return CTL_REFUSED;
     }
     set_in_use(&a->names, r->name,
@@ -154,13 +159,13 @@ claim(struct attach *a, struct ctl_request *r, bool pick, char **why)
     snprintf(key, sizeof key, ETH_ADDR_FMT, ETH_ADDR_BYTES_ARGS(r->mac));
     user = shash_find_data(&a->macs, key);
     if (user) {
-        *why = complain(a, r, "mac: %s is already in use by %s; choose "
-                        "another, or leave mac= out to have one picked", key,
-                        user);
+        complain(a, r, why,
+                 "mac: %s is already in use by %s; choose "
+                 "another, or leave mac= out to have one picked",
+                 key, user);
         return CTL_REFUSED;
     }
-    set_in_use(&a->macs, key,
-               xasprintf("guest %s of this request", r->name));
+    set_in_use(&a->macs, key, xasprintf("guest %s of this request", r->name));
     return CTL_OK;
 }
 
@@ -194,27 +199,34 @@ find_bridge(const struct ctl_local *local, const struct attach *a,
         }
     }
     if (!n) {
-        *why = complain(a, r, "bridge: there is none; add one with 'ovs-vsctl "
-                        "add-br %s -- set bridge %s datapath_type=netdev'",
-                        r->bridge[0] ? r->bridge : "br0",
-                        r->bridge[0] ? r->bridge : "br0");
+        complain(a, r, why,
+                 "bridge: there is none; add one with 'ovs-vsctl "
+                 "add-br %s -- set bridge %s datapath_type=netdev'",
+                 r->bridge[0] ? r->bridge : "br0",
+                 r->bridge[0] ? r->bridge : "br0");
         return CTL_REFUSED;
     }
     if (!match || (!r->bridge[0] && n > 1)) {
         char *names = list_bridges(local);
 
-        *why = match ? complain(a, r, "bridge: there are several; name one "
-                                "with bridge=: %s", names)
-                     : complain(a, r, "bridge: there is no '%s'; the bridges "
-                                "are: %s", r->bridge, names);
+        if (match) {
+            complain(a, r, why,
+                     "bridge: there are several; name one with bridge=: %s",
+                     names);
+        } else {
+            complain(a, r, why,
+                     "bridge: there is no '%s'; the bridges are: %s",
+                     r->bridge, names);
+        }
         free(names);
         return CTL_REFUSED;
     }
     if (strcmp(match->datapath_type, "netdev")) {
-        *why = complain(a, r, "bridge: %s has datapath_type '%s', and guests "
-                        "need netdev; 'ovs-vsctl set bridge %s "
-                        "datapath_type=netdev', or name another with bridge=",
-                        match->name, match->datapath_type, match->name);
+        complain(a, r, why,
+                 "bridge: %s has datapath_type '%s', and guests "
+                 "need netdev; 'ovs-vsctl set bridge %s "
+                 "datapath_type=netdev', or name another with bridge=",
+                 match->name, match->datapath_type, match->name);
         return CTL_REFUSED;
     }
     *found = match;
@@ -272,8 +284,8 @@ static void
 compose_port(const struct ctl_request *r, const struct ovsrec_port *port,
              const struct ovsrec_interface *iface)
 {
-    struct ovsrec_interface *interfaces
-        = CONST_CAST(struct ovsrec_interface *, iface);
+    struct ovsrec_interface *interfaces = CONST_CAST(struct ovsrec_interface *,
+                                                     iface);
 
     ovsrec_port_set_name(port, r->name);
     ovsrec_port_set_interfaces(port, &interfaces, 1);
@@ -360,18 +372,19 @@ check_attached(struct ctl_local *local, const struct attach *a, char **why)
 {
     for (size_t i = 0; i < a->n; i++) {
         const struct ctl_request *r = &a->requests[i];
-        const struct ovsrec_interface *iface
-            = ovsrec_interface_get_for_uuid(local->idl, &a->iface_uuids[i]);
+        const struct ovsrec_interface *iface = ovsrec_interface_get_for_uuid(
+            local->idl, &a->iface_uuids[i]);
 
         if (!iface) {
-            *why = complain(a, r, "somebody has removed the port meanwhile");
+            complain(a, r, why, "somebody has removed the port meanwhile");
             return CTL_FAILED;
         }
         if (!iface->n_ofport || *iface->ofport < 0 || iface->error) {
-            *why = complain(a, r, "domsd could not make the port: %s; see its "
-                            "log in %s", iface->error ? iface->error
-                                                      : "no reason given",
-                            local->options->rundir);
+            complain(a, r, why,
+                     "domsd could not make the port: %s; see its "
+                     "log in %s",
+                     iface->error ? iface->error : "no reason given",
+                     local->options->rundir);
             return CTL_FAILED;
         }
     }
@@ -387,8 +400,8 @@ compose_undo(struct ctl_local *local, struct ovsdb_idl_txn *txn, void *aux,
     ovsdb_idl_txn_add_comment(txn, "doms-ctl: undo attach %s",
                               a->requests[0].name);
     for (size_t i = 0; i < a->n; i++) {
-        const struct ovsrec_port *port
-            = ovsrec_port_get_for_uuid(local->idl, &a->port_uuids[i]);
+        const struct ovsrec_port *port = ovsrec_port_get_for_uuid(
+            local->idl, &a->port_uuids[i]);
         const struct ovsrec_bridge *bridge;
 
         OVSREC_BRIDGE_FOR_EACH (bridge, local->idl) {
@@ -405,14 +418,15 @@ compose_undo(struct ctl_local *local, struct ovsdb_idl_txn *txn, void *aux,
 static void
 undo(struct ctl_local *local, struct attach *a, char **why)
 {
-    struct ctl_deadline deadline = ctl_deadline_start(local->options);
+    struct ctl_deadline deadline = ctl_deadline_start(local->options, a->n);
     char *why_not = NULL;
     int64_t next_cfg;
 
     if (ctl_local_change(local, compose_undo, NULL, a, &deadline, &next_cfg,
                          &why_not)) {
         char *both = xasprintf("%s; it is still configured, since %s; remove "
-                               "it with 'doms-ctl detach'", *why, why_not);
+                               "it with 'doms-ctl detach'",
+                               *why, why_not);
 
         free(*why);
         free(why_not);
@@ -441,7 +455,7 @@ hold_signals(bool hold, sigset_t *saved)
 static enum ctl_status
 attach_all(struct ctl_local *local, struct attach *a, char **why)
 {
-    struct ctl_deadline deadline = ctl_deadline_start(local->options);
+    struct ctl_deadline deadline = ctl_deadline_start(local->options, a->n);
     enum ctl_status status;
     int64_t next_cfg;
 

@@ -14,12 +14,20 @@
 #include "timeval.h"
 #include "util.h"
 
+/* Milliseconds that each guest of a change adds to the time limit: what Open
+ * vSwitch needs to remove one of a thousand ports, twice over. */
+#define GUEST_MS 50
+
+/* Starts a wait as long as 'options' say, for a change of 'n_guests' ports. */
 struct ctl_deadline
-ctl_deadline_start(const struct ctl_options *options)
+ctl_deadline_start(const struct ctl_options *options, size_t n_guests)
 {
-    return (struct ctl_deadline) {
-        .when = time_msec() + options->timeout_ms,
-        .timeout_ms = options->timeout_ms,
+    unsigned int timeout_ms = options->timeout_ms
+                              + (n_guests > 1 ? n_guests * GUEST_MS : 0);
+
+    return (struct ctl_deadline){
+        .when = time_msec() + timeout_ms,
+        .timeout_ms = timeout_ms,
     };
 }
 
@@ -51,9 +59,9 @@ ctl_format_vlans(const int64_t *vlans, size_t n)
         while (i + 1 < n && vlans[i + 1] == vlans[i] + 1) {
             i++;
         }
-        ds_put_format(&s, "%s%"PRId64, first ? "," : "", vlans[first]);
+        ds_put_format(&s, "%s%" PRId64, first ? "," : "", vlans[first]);
         if (i > first) {
-            ds_put_format(&s, "-%"PRId64, vlans[i]);
+            ds_put_format(&s, "-%" PRId64, vlans[i]);
         }
     }
     return ds_steal_cstr(&s);
@@ -141,7 +149,7 @@ static enum ctl_status
 local_open(const struct ctl_options *options, struct ctl_backend **backend,
            char **why)
 {
-    struct ctl_deadline deadline = ctl_deadline_start(options);
+    struct ctl_deadline deadline = ctl_deadline_start(options, 0);
     struct ctl_local *local = xzalloc(sizeof *local);
     enum ctl_status status;
 
@@ -158,7 +166,7 @@ local_open(const struct ctl_options *options, struct ctl_backend **backend,
     }
     if (!status && !ovsrec_open_vswitch_first(local->idl)) {
         *why = unreachable_db(options, "it is empty, run 'ovs-vsctl "
-                              "--no-wait init'");
+                                       "--no-wait init'");
         status = CTL_UNREACHABLE;
     }
     if (status) {
@@ -181,8 +189,8 @@ local_run(struct ctl_backend *backend)
 /* Commits 'txn'; stores how it went in '*result'. */
 static enum ctl_status
 commit(struct ctl_local *local, struct ovsdb_idl_txn *txn,
-       const struct ctl_deadline *deadline,
-       enum ovsdb_idl_txn_status *result, char **why)
+       const struct ctl_deadline *deadline, enum ovsdb_idl_txn_status *result,
+       char **why)
 {
     while ((*result = ovsdb_idl_txn_commit(txn)) == TXN_INCOMPLETE) {
         enum ctl_status status = progress(local, deadline, why);
@@ -203,11 +211,11 @@ commit(struct ctl_local *local, struct ovsdb_idl_txn *txn,
 static enum ctl_status
 try_change(struct ctl_local *local, ctl_compose_func *compose,
            ctl_committed_func *committed, void *aux,
-           const struct ctl_deadline *deadline, int64_t *next_cfg,
-           bool *again, char **why)
+           const struct ctl_deadline *deadline, int64_t *next_cfg, bool *again,
+           char **why)
 {
-    const struct ovsrec_open_vswitch *ovs
-        = ovsrec_open_vswitch_first(local->idl);
+    const struct ovsrec_open_vswitch *ovs = ovsrec_open_vswitch_first(
+        local->idl);
     struct ovsdb_idl_txn *txn = ovsdb_idl_txn_create(local->idl);
     enum ovsdb_idl_txn_status result;
     enum ctl_status status;
@@ -259,10 +267,9 @@ ctl_local_change(struct ctl_local *local, ctl_compose_func *compose,
         unsigned int seqno = ovsdb_idl_get_seqno(local->idl);
 
         again = false;
-        status = try_change(local, compose, committed, aux, deadline,
-                            next_cfg, &again, why);
-        while (!status && again
-               && seqno == ovsdb_idl_get_seqno(local->idl)) {
+        status = try_change(local, compose, committed, aux, deadline, next_cfg,
+                            &again, why);
+        while (!status && again && seqno == ovsdb_idl_get_seqno(local->idl)) {
             status = progress(local, deadline, why);
             if (!status && seqno == ovsdb_idl_get_seqno(local->idl)) {
                 ovsdb_idl_wait(local->idl);
@@ -334,7 +341,8 @@ find_port(struct ctl_local *local, const char *name,
                 }
                 if (!ours || p->n_interfaces > 1) {
                     *why = xasprintf("detach %s: %s; 'ovs-vsctl del-port %s' "
-                                     "removes it", name,
+                                     "removes it",
+                                     name,
                                      ours ? "it is part of a bond"
                                           : "that port is not a guest's",
                                      p->name);
@@ -347,7 +355,8 @@ find_port(struct ctl_local *local, const char *name,
         }
     }
     *why = xasprintf("detach %s: no such guest; 'doms-ctl list' lists the "
-                     "guests", name);
+                     "guests",
+                     name);
     return CTL_REFUSED;
 }
 
@@ -379,7 +388,7 @@ ctl_local_detach(struct ctl_backend *backend, char *const names[], size_t n,
                  char **why)
 {
     struct ctl_local *local = ctl_local_cast(backend);
-    struct ctl_deadline deadline = ctl_deadline_start(local->options);
+    struct ctl_deadline deadline = ctl_deadline_start(local->options, n);
     struct detach d = { .names = names, .n = n };
     enum ctl_status status;
     int64_t next_cfg;
@@ -389,6 +398,13 @@ ctl_local_detach(struct ctl_backend *backend, char *const names[], size_t n,
     /* A domsd that starts later finds the ports gone. */
     if (!status && local->options->wait && ctl_domsd_pid(local->options)) {
         status = ctl_local_wait_applied(local, next_cfg, &deadline, why);
+        if (status) {
+            char *problem = *why;
+
+            *why = xasprintf("detach %s: taken out of the database, but %s",
+                             names[0], problem);
+            free(problem);
+        }
     }
     return status;
 }

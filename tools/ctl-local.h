@@ -39,11 +39,12 @@ ctl_local_cast(struct ctl_backend *backend)
 
 /* What ends a wait for the database or for domsd. */
 struct ctl_deadline {
-    long long int when;       /* time_msec() at which to give up. */
-    unsigned int timeout_ms;  /* For messages. */
+    long long int when;      /* time_msec() at which to give up. */
+    unsigned int timeout_ms; /* For messages. */
 };
 
-struct ctl_deadline ctl_deadline_start(const struct ctl_options *);
+struct ctl_deadline ctl_deadline_start(const struct ctl_options *,
+                                       size_t n_guests);
 
 const char *ctl_interface_guest(const struct ovsrec_interface *);
 const char *ctl_interface_mac(const struct ovsrec_interface *);
@@ -57,21 +58,21 @@ typedef enum ctl_status ctl_compose_func(struct ctl_local *,
 /* Called right after the commit, while 'txn' still knows the new rows. */
 typedef void ctl_committed_func(struct ovsdb_idl_txn *txn, void *aux);
 
-enum ctl_status ctl_local_change(struct ctl_local *, ctl_compose_func *,
-                                 ctl_committed_func *, void *aux,
-                                 const struct ctl_deadline *,
+enum ctl_status ctl_local_change(struct ctl_local *local,
+                                 ctl_compose_func *compose,
+                                 ctl_committed_func *committed, void *aux,
+                                 const struct ctl_deadline *deadline,
                                  int64_t *next_cfg, char **why);
 enum ctl_status ctl_local_wait_applied(struct ctl_local *, int64_t next_cfg,
                                        const struct ctl_deadline *,
                                        char **why);
 
-enum ctl_status ctl_local_attach(struct ctl_backend *,
-                                 struct ctl_request *, size_t n,
-                                 const char *from, char **why);
+enum ctl_status ctl_local_attach(struct ctl_backend *, struct ctl_request *,
+                                 size_t n, const char *from, char **why);
 enum ctl_status ctl_local_detach(struct ctl_backend *, char *const names[],
                                  size_t n, char **why);
-enum ctl_status ctl_local_snapshot(struct ctl_backend *,
-                                   struct ctl_snapshot *, char **why);
+enum ctl_status ctl_local_snapshot(struct ctl_backend *, struct ctl_snapshot *,
+                                   char **why);
 
 /* domsd's control socket. */
 enum ctl_status ctl_domsd_call(const struct ctl_options *, const char *command,

@@ -19,8 +19,8 @@ void
 ctl_table_init(struct ctl_table *table, const char *const headings[],
                size_t n_columns)
 {
-    *table = (struct ctl_table) { .headings = headings,
-                                  .n_columns = n_columns };
+    *table = (struct ctl_table){ .headings = headings,
+                                 .n_columns = n_columns };
 }
 
 /* Frees what 'table' holds. */
@@ -108,7 +108,10 @@ ctl_scaled(double value, char buf[CTL_SCALED_SIZE])
         i++;
     }
     snprintf(buf, CTL_SCALED_SIZE, "%.*f%c",
-             value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value, letters[i]);
+             value < 9.995   ? 2
+             : value < 99.95 ? 1
+                             : 0,
+             value, letters[i]);
     return buf;
 }
 
@@ -136,9 +139,9 @@ ctl_rates_between(const struct ctl_snapshot *before,
     double seconds = (now->when - before->when) / 1000.0;
 
     if (!old) {
-        return (struct ctl_rates) { .rx_packets = 0 };
+        return (struct ctl_rates){ .rx_packets = 0 };
     }
-    return (struct ctl_rates) {
+    return (struct ctl_rates){
         .rx_packets = rate(old, guest, "rx_packets", seconds),
         .rx_bits = rate(old, guest, "rx_bytes", seconds) * 8,
         .rx_drops = rate(old, guest, "rx_dropped", seconds),
@@ -204,8 +207,9 @@ ctl_guest_to_json(const struct ctl_guest *g)
     put_integer(queues, "channel", g->n_channel_queues);
     json_object_put(object, "queues", queues);
     put_integer(object, "arena", g->arena);
-    json_object_put(object, "tag", g->tag >= 0 ? json_integer_create(g->tag)
-                                               : json_null_create());
+    json_object_put(object, "tag",
+                    g->tag >= 0 ? json_integer_create(g->tag)
+                                : json_null_create());
     json_object_put_string(object, "trunks", g->trunks);
     json_object_put_string(object, "vlan_mode", g->vlan_mode);
     put_integer(object, "rate", g->rate);
@@ -244,7 +248,9 @@ const char *
 ctl_guest_state(const struct ctl_guest *g)
 {
     return !strcmp(g->state, "unknown") && !strncmp(g->reason, "domsd ", 6)
-               && strlen(g->reason) < 24 ? g->reason : g->state;
+                   && strlen(g->reason) < 24
+               ? g->reason
+               : g->state;
 }
 
 static void
@@ -253,8 +259,8 @@ table_count(struct ctl_table *table, const struct ctl_guest *g,
 {
     char buf[CTL_SCALED_SIZE];
 
-    ctl_table_cell(table, "%s", ctl_scaled(ctl_guest_counter(g, counter),
-                                           buf));
+    ctl_table_cell(table, "%s",
+                   ctl_scaled(ctl_guest_counter(g, counter), buf));
 }
 
 /* Appends the guests of 'snapshot' to 's', one a line. */
@@ -262,8 +268,8 @@ void
 ctl_format_list(const struct ctl_snapshot *snapshot, struct ds *s)
 {
     static const char *const headings[] = {
-        "NAME", "BRIDGE", "STATE", "MAC", ">MTU", ">QUEUES", ">TAG",
-        ">GUEST", ">RX", ">TX",
+        "NAME",    "BRIDGE", "STATE",  "MAC", ">MTU",
+        ">QUEUES", ">TAG",   ">GUEST", ">RX", ">TX",
     };
     struct ctl_table table;
 
@@ -275,19 +281,19 @@ ctl_format_list(const struct ctl_snapshot *snapshot, struct ds *s)
         ctl_table_cell(&table, "%s", g->bridge);
         ctl_table_cell(&table, "%s", ctl_guest_state(g));
         ctl_table_cell(&table, "%s", g->mac[0] ? g->mac : "-");
-        ctl_table_cell(&table, g->mtu ? "%"PRId64 : "-", g->mtu);
+        ctl_table_cell(&table, g->mtu ? "%" PRId64 : "-", g->mtu);
         if (g->n_channel_queues && g->n_channel_queues != g->n_queues) {
-            ctl_table_cell(&table, "%"PRId64"/%"PRId64, g->n_channel_queues,
+            ctl_table_cell(&table, "%" PRId64 "/%" PRId64, g->n_channel_queues,
                            g->n_queues);
         } else {
-            ctl_table_cell(&table, "%"PRId64, g->n_queues);
+            ctl_table_cell(&table, "%" PRId64, g->n_queues);
         }
         if (g->tag >= 0) {
-            ctl_table_cell(&table, "%"PRId64, g->tag);
+            ctl_table_cell(&table, "%" PRId64, g->tag);
         } else {
             ctl_table_cell(&table, "%s", g->trunks[0] ? "trunk" : "-");
         }
-        ctl_table_cell(&table, g->pid ? "%"PRId64 : "-", g->pid);
+        ctl_table_cell(&table, g->pid ? "%" PRId64 : "-", g->pid);
         table_count(&table, g, "rx_packets");
         table_count(&table, g, "tx_packets");
     }
@@ -295,7 +301,10 @@ ctl_format_list(const struct ctl_snapshot *snapshot, struct ds *s)
     ctl_table_destroy(&table);
 }
 
-static void OVS_PRINTF_FORMAT(3, 4)
+static void put_line(struct ds *, const char *name, const char *format, ...)
+    OVS_PRINTF_FORMAT(3, 4);
+
+static void
 put_line(struct ds *s, const char *name, const char *format, ...)
 {
     va_list args;
@@ -316,23 +325,24 @@ ctl_format_guest(const struct ctl_guest *g, struct ds *s)
     put_line(s, "name", "%s", g->name);
     put_line(s, "state", "%s%s%s", g->state, g->reason[0] ? ": " : "",
              g->reason);
-    put_line(s, "port", "%s on bridge %s, OpenFlow port %"PRId64, g->port,
+    put_line(s, "port", "%s on bridge %s, OpenFlow port %" PRId64, g->port,
              g->bridge, g->ofport);
-    put_line(s, "guest", "%s%s%s", g->n_channel_queues ? "attached" : "not attached",
+    put_line(s, "guest", "%s%s%s",
+             g->n_channel_queues ? "attached" : "not attached",
              g->door[0] ? ", door " : "", g->door);
     if (g->pid) {
-        put_line(s, "pid", "%"PRId64, g->pid);
+        put_line(s, "pid", "%" PRId64, g->pid);
     }
-    put_line(s, "connects", "%"PRId64, g->connects);
+    put_line(s, "connects", "%" PRId64, g->connects);
     put_line(s, "mac", "%s", g->mac[0] ? g->mac : "-");
-    put_line(s, "mtu", g->mtu ? "%"PRId64 : "-", g->mtu);
-    put_line(s, "queues", "%"PRId64" made, %"PRId64" in use", g->n_queues,
+    put_line(s, "mtu", g->mtu ? "%" PRId64 : "-", g->mtu);
+    put_line(s, "queues", "%" PRId64 " made, %" PRId64 " in use", g->n_queues,
              g->n_channel_queues);
-    put_line(s, "arena", g->arena ? "%"PRId64" bytes a ring" : "default",
+    put_line(s, "arena", g->arena ? "%" PRId64 " bytes a ring" : "default",
              g->arena);
     put_line(s, "features", "%s", g->features[0] ? g->features : "-");
     if (g->tag >= 0) {
-        put_line(s, "tag", "%"PRId64, g->tag);
+        put_line(s, "tag", "%" PRId64, g->tag);
     }
     if (g->trunks[0]) {
         put_line(s, "trunks", "%s", g->trunks);
@@ -345,12 +355,14 @@ ctl_format_guest(const struct ctl_guest *g, struct ds *s)
     if (g->iface_id[0]) {
         put_line(s, "iface-id", "%s", g->iface_id);
     }
-    put_line(s, "received", "%"PRId64" packets, %"PRId64" bytes, %"PRId64
-             " dropped", ctl_guest_counter(g, "rx_packets"),
+    put_line(s, "received",
+             "%" PRId64 " packets, %" PRId64 " bytes, %" PRId64 " dropped",
+             ctl_guest_counter(g, "rx_packets"),
              ctl_guest_counter(g, "rx_bytes"),
              ctl_guest_counter(g, "rx_dropped"));
-    put_line(s, "sent", "%"PRId64" packets, %"PRId64" bytes, %"PRId64
-             " dropped", ctl_guest_counter(g, "tx_packets"),
+    put_line(s, "sent",
+             "%" PRId64 " packets, %" PRId64 " bytes, %" PRId64 " dropped",
+             ctl_guest_counter(g, "tx_packets"),
              ctl_guest_counter(g, "tx_bytes"),
              ctl_guest_counter(g, "tx_dropped"));
 }
@@ -360,12 +372,12 @@ void
 ctl_format_totals(const struct ctl_snapshot *snapshot, struct ds *s)
 {
     static const char *const headings[] = {
-        "NAME", "STATE", ">RX-PACKETS", ">RX-BYTES", ">RX-DROP",
-        ">TX-PACKETS", ">TX-BYTES", ">TX-DROP", ">TX-FULL", ">RX-BAD",
+        "NAME",        "STATE",     ">RX-PACKETS", ">RX-BYTES", ">RX-DROP",
+        ">TX-PACKETS", ">TX-BYTES", ">TX-DROP",    ">TX-FULL",  ">RX-BAD",
     };
     static const char *const counters[] = {
-        "rx_packets", "rx_bytes", "rx_dropped", "tx_packets", "tx_bytes",
-        "tx_dropped", "tx_ring_full", "rx_bad_records",
+        "rx_packets", "rx_bytes",   "rx_dropped",   "tx_packets",
+        "tx_bytes",   "tx_dropped", "tx_ring_full", "rx_bad_records",
     };
     struct ctl_table table;
 
@@ -376,7 +388,7 @@ ctl_format_totals(const struct ctl_snapshot *snapshot, struct ds *s)
         ctl_table_cell(&table, "%s", g->name);
         ctl_table_cell(&table, "%s", ctl_guest_state(g));
         for (size_t j = 0; j < ARRAY_SIZE(counters); j++) {
-            ctl_table_cell(&table, "%"PRId64,
+            ctl_table_cell(&table, "%" PRId64,
                            ctl_guest_counter(g, counters[j]));
         }
     }
@@ -392,7 +404,7 @@ ctl_format_counters(const struct ctl_guest *g, struct ds *s)
     size_t n = shash_count(json_object(g->counters));
 
     for (size_t i = 0; i < n; i++) {
-        ds_put_format(s, "%-20s %"PRId64"\n", nodes[i]->name,
+        ds_put_format(s, "%-20s %" PRId64 "\n", nodes[i]->name,
                       ctl_guest_counter(g, nodes[i]->name));
     }
     free(nodes);

@@ -111,7 +111,8 @@ static bool
 parse_bridge(struct ctl_request *r, const char *value, char *why, size_t size)
 {
     if (!printable(value, sizeof r->bridge)) {
-        snprintf(why, size, "not a bridge's name; 'ovs-vsctl list-br' lists "
+        snprintf(why, size,
+                 "not a bridge's name; 'ovs-vsctl list-br' lists "
                  "the bridges");
         return false;
     }
@@ -135,15 +136,18 @@ static bool
 parse_mac(struct ctl_request *r, const char *value, char *why, size_t size)
 {
     if (!looks_like_mac(value)) {
-        snprintf(why, size, "not an Ethernet address; write six pairs of hex "
+        snprintf(why, size,
+                 "not an Ethernet address; write six pairs of hex "
                  "digits, as in 02:00:00:00:00:01");
         return false;
     }
     if (!doms_mac_from_string(value, r->mac)) {
-        snprintf(why, size, "%s; a guest's address has an even first byte and "
+        snprintf(why, size,
+                 "%s; a guest's address has an even first byte and "
                  "is not zero, as in 02:00:00:00:00:01",
                  strcmp(value, "00:00:00:00:00:00")
-                     ? "a group (multicast) address" : "the zero address");
+                     ? "a group (multicast) address"
+                     : "the zero address");
         return false;
     }
     r->has_mac = true;
@@ -189,15 +193,17 @@ parse_arena(struct ctl_request *r, const char *value, char *why, size_t size)
     char digits[12];
 
     if (n < strlen(value)) {
-        unit = strchr("kK", value[n]) ? 1024
-               : strchr("mM", value[n]) ? 1024 * 1024 : 0;
+        unit = strchr("kK", value[n])   ? 1024
+               : strchr("mM", value[n]) ? 1024 * 1024
+                                        : 0;
         n = unit && !value[n + 1] ? n : 0;
     }
     snprintf(digits, sizeof digits, "%.*s", (int) n, value);
     if (!n || n >= sizeof digits
         || ctl_parse_uint(digits, 1, DOMS_ARENA_MAX / unit, &v)
         || !doms_ring_arena_size_is_valid(v * unit)) {
-        snprintf(why, size, "not a size that a ring's arena can have; give a "
+        snprintf(why, size,
+                 "not a size that a ring's arena can have; give a "
                  "power of 2 from 128K to 4M bytes");
         return false;
     }
@@ -262,7 +268,8 @@ parse_trunks(struct ctl_request *r, const char *value, char *why, size_t size)
             break;
         }
     }
-    snprintf(why, size, "not a list of VLANs; give numbers from 0 to 4095 and "
+    snprintf(why, size,
+             "not a list of VLANs; give numbers from 0 to 4095 and "
              "ranges, as in 1,2,5-7");
     return false;
 }
@@ -278,17 +285,19 @@ parse_rate(struct ctl_request *r, const char *value, char *why, size_t size)
     if (n < strlen(value)) {
         const char *letter = strchr("kKmMgG", value[n]);
 
-        unit = !letter ? 0 : strchr("kK", *letter) ? 1000
-               : strchr("mM", *letter) ? 1000000 : 1000000000;
+        unit = !letter                 ? 0
+               : strchr("kK", *letter) ? 1000
+               : strchr("mM", *letter) ? 1000000
+                                       : 1000000000;
         n = unit && !value[n + 1] ? n : 0;
     }
     snprintf(digits, sizeof digits, "%.*s", (int) n, value);
-    if (n && n < sizeof digits
-        && !ctl_parse_uint(digits, 1, UINT32_MAX, &v)) {
+    if (n && n < sizeof digits && !ctl_parse_uint(digits, 1, UINT32_MAX, &v)) {
         rate = v * unit;
     }
     if (rate < CTL_RATE_MIN || rate > CTL_RATE_MAX) {
-        snprintf(why, size, "not a rate; give 8k to 4000G bits per second as "
+        snprintf(why, size,
+                 "not a rate; give 8k to 4000G bits per second as "
                  "a whole number with k, M or G, as in 100M");
         return false;
     }
@@ -301,8 +310,10 @@ parse_iface_id(struct ctl_request *r, const char *value, char *why,
                size_t size)
 {
     if (!printable(value, sizeof r->iface_id)) {
-        snprintf(why, size, "not fit for an id; give at most %d printable "
-                 "ASCII characters", CTL_IFACE_ID_SIZE - 1);
+        snprintf(why, size,
+                 "not fit for an id; give at most %d printable "
+                 "ASCII characters",
+                 CTL_IFACE_ID_SIZE - 1);
         return false;
     }
     strcpy(r->iface_id, value);
@@ -351,7 +362,8 @@ explain_unknown_word(const char *word, int n, char *why, size_t size)
                  nearest);
         return;
     }
-    snprintf(why, size, "'%s' is not a word; the words are bridge=, mac=, "
+    snprintf(why, size,
+             "'%s' is not a word; the words are bridge=, mac=, "
              "mtu=, queues=, arena=, tag=, trunks=, rate= and iface-id=",
              name);
 }
@@ -410,9 +422,11 @@ ctl_parse_request(struct ctl_request *r, int n_words, char *const words[],
         return EINVAL;
     }
     if (!doms_name_is_valid(words[0])) {
-        snprintf(why, why_size, "name: '%.100s' cannot name a guest; use 1 to "
+        snprintf(why, why_size,
+                 "name: '%.100s' cannot name a guest; use 1 to "
                  "%d letters, digits, '_', '-' or '.', the first of them a "
-                 "letter or a digit", words[0], DOMS_NAME_SIZE - 1);
+                 "letter or a digit",
+                 words[0], DOMS_NAME_SIZE - 1);
         return EINVAL;
     }
     strcpy(r->name, words[0]);
@@ -422,7 +436,8 @@ ctl_parse_request(struct ctl_request *r, int n_words, char *const words[],
         }
     }
     if (r->tag >= 0 && r->n_trunks) {
-        snprintf(why, why_size, "trunks: Open vSwitch would ignore them "
+        snprintf(why, why_size,
+                 "trunks: Open vSwitch would ignore them "
                  "beside 'tag'; leave one out");
         return EINVAL;
     }
@@ -444,8 +459,7 @@ parse_line(char *line, struct ctl_request *r, bool *empty, char *why,
 
     line[strcspn(line, "#")] = '\0';
     for (char *word = strtok_r(line, " \t\r\n", &save);
-         word && n < MAX_LINE_WORDS;
-         word = strtok_r(NULL, " \t\r\n", &save)) {
+         word && n < MAX_LINE_WORDS; word = strtok_r(NULL, " \t\r\n", &save)) {
         words[n++] = word;
     }
     *empty = !n;

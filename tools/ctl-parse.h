@@ -40,15 +40,15 @@
 /* What is asked of one guest's port.  A member that was not named holds the
  * value in brackets. */
 struct ctl_request {
-    char name[DOMS_NAME_SIZE];        /* The guest's name, and the port's. */
-    char bridge[CTL_BRIDGE_SIZE];     /* The bridge's name [""]. */
-    uint8_t mac[6];                   /* If 'has_mac': the guest's address. */
-    bool has_mac;                     /* Was 'mac' named? [false] */
-    unsigned int mtu;                 /* Bytes [0]. */
-    unsigned int queues;              /* Queue pairs [0]. */
-    unsigned int arena;               /* Bytes of each ring's arena [0]. */
-    int tag;                          /* The access VLAN [-1]. */
-    unsigned int n_trunks;            /* Number of VLANs in 'trunks' [0]. */
+    char name[DOMS_NAME_SIZE];         /* The guest's name, and the port's. */
+    char bridge[CTL_BRIDGE_SIZE];      /* The bridge's name [""]. */
+    uint8_t mac[6];                    /* If 'has_mac': the guest's address. */
+    bool has_mac;                      /* Was 'mac' named? [false] */
+    unsigned int mtu;                  /* Bytes [0]. */
+    unsigned int queues;               /* Queue pairs [0]. */
+    unsigned int arena;                /* Bytes of each ring's arena [0]. */
+    int tag;                           /* The access VLAN [-1]. */
+    unsigned int n_trunks;             /* Number of VLANs in 'trunks' [0]. */
     uint64_t trunks[CTL_N_VLANS / 64]; /* Bitmap of trunked VLANs. */
     uint64_t rate;                    /* Bits/s that the guest may send [0]. */
     char iface_id[CTL_IFACE_ID_SIZE]; /* For external-ids:iface-id [""]. */

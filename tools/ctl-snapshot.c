@@ -106,8 +106,9 @@ guest_from_db(struct ctl_guest *g, const struct ovsrec_bridge *bridge,
     g->reason = xstrdup(iface->error ? iface->error : "");
     g->door = xstrdup("");
     g->mac = xstrdup(mac ? mac : "");
-    g->mtu = iface->n_mtu ? *iface->mtu
-             : iface->n_mtu_request ? *iface->mtu_request : 0;
+    g->mtu = iface->n_mtu           ? *iface->mtu
+             : iface->n_mtu_request ? *iface->mtu_request
+                                    : 0;
     g->n_queues = smap_get_int(&iface->options, "n_rxq", 1);
     g->arena = smap_get_int(&iface->options, "arena", 0);
     g->features = xstrdup("");
@@ -135,8 +136,7 @@ collect_guests(struct ctl_local *local, struct ctl_snapshot *snapshot)
                     continue;
                 }
                 if (snapshot->n >= allocated) {
-                    snapshot->guests = x2nrealloc(snapshot->guests,
-                                                  &allocated,
+                    snapshot->guests = x2nrealloc(snapshot->guests, &allocated,
                                                   sizeof *snapshot->guests);
                 }
                 guest_from_db(&snapshot->guests[snapshot->n++], bridge, port,
@@ -293,7 +293,8 @@ ctl_local_snapshot(struct ctl_backend *backend, struct ctl_snapshot *snapshot,
 
         replace(&g->state, "unknown");
         replace(&g->reason, ctl_domsd_pid(local->options)
-                                ? "domsd does not answer" : "domsd is down");
+                                ? "domsd does not answer"
+                                : "domsd is down");
     }
     return CTL_OK;
 }

@@ -3,7 +3,7 @@
 
 #include "ctl-watch.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -62,8 +62,8 @@ add_rates(struct ctl_table *table, const struct ctl_guest *g,
 }
 
 static const char *const rate_headings[] = {
-    "NAME", "STATE", ">RX-PKT/S", ">RX-BIT/S", ">RX-DROP/S",
-    ">TX-PKT/S", ">TX-BIT/S", ">TX-DROP/S",
+    "NAME",       "STATE",     ">RX-PKT/S", ">RX-BIT/S",
+    ">RX-DROP/S", ">TX-PKT/S", ">TX-BIT/S", ">TX-DROP/S",
 };
 
 /* Prints the rates between 'before' and 'now'; '*lines' counts the lines
@@ -105,12 +105,13 @@ print_rates(const struct ctl_watch *watch, const struct ctl_snapshot *before,
 
 /* Checks that 'snapshot' has what 'watch' is for. */
 static enum ctl_status
-check_guest(const struct ctl_watch *watch,
-            const struct ctl_snapshot *snapshot, char **why)
+check_guest(const struct ctl_watch *watch, const struct ctl_snapshot *snapshot,
+            char **why)
 {
     if (watch->guest && !ctl_snapshot_find(snapshot, watch->guest)) {
         *why = xasprintf("stats %s: no such guest; 'doms-ctl list' lists the "
-                         "guests", watch->guest);
+                         "guests",
+                         watch->guest);
         return CTL_REFUSED;
     }
     return CTL_OK;
@@ -169,8 +170,8 @@ compare_entries(const void *a_, const void *b_)
 }
 
 static void
-format_summary(const struct ctl_snapshot *now,
-               const struct top_entry *entries, struct ds *s)
+format_summary(const struct ctl_snapshot *now, const struct top_entry *entries,
+               struct ds *s)
 {
     size_t n_up = 0, n_waiting = 0, n_other = 0;
     char packets[CTL_SCALED_SIZE], bits[CTL_SCALED_SIZE];
@@ -187,9 +188,11 @@ format_summary(const struct ctl_snapshot *now,
         sum_packets += entries[i].rates.rx_packets;
         sum_bits += entries[i].rates.rx_bits;
     }
-    ds_put_format(s, "%"PRIuSIZE" guests: %"PRIuSIZE" up, %"PRIuSIZE
-                  " waiting, %"PRIuSIZE" other; from guests: %s packets/s, "
-                  "%sbit/s\n", now->n, n_up, n_waiting, n_other,
+    ds_put_format(s,
+                  "guests: %" PRIuSIZE ", %" PRIuSIZE " up, %" PRIuSIZE
+                  " waiting, %" PRIuSIZE " other; they send %s packets/s, "
+                  "%sbit/s\n",
+                  now->n, n_up, n_waiting, n_other,
                   ctl_scaled(sum_packets, packets),
                   ctl_scaled(sum_bits, bits));
     if (now->domsd_problem) {
@@ -249,6 +252,9 @@ print_screen(const char *screen)
     ds_destroy(&s);
 }
 
+/* The keyboard, or -1.  Not STDIN_FILENO, since poll_fd_wait() does not take a
+ * descriptor 0. */
+static int keyboard = -1;
 /* The terminal as it was. */
 static struct termios saved_termios;
 static volatile sig_atomic_t end_wanted;
@@ -266,6 +272,7 @@ own_terminal(bool own)
     struct termios raw;
 
     if (own) {
+        keyboard = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
         tcgetattr(STDIN_FILENO, &saved_termios);
         raw = saved_termios;
         raw.c_lflag &= ~(ICANON | ECHO);
@@ -281,13 +288,15 @@ own_terminal(bool own)
         fputs("\033[?25h\033[?1049l", stdout);
         fflush(stdout);
         tcsetattr(STDIN_FILENO, TCSANOW, &saved_termios);
+        close(keyboard);
+        keyboard = -1;
     }
     fflush(stdout);
 }
 
 /* Waits until 'when'; returns false if the user wants to quit. */
 static bool
-pause_for_key(struct ctl_backend *backend, long long int when, bool screen)
+pause_for_key(struct ctl_backend *backend, long long int when)
 {
     /* A signal may come between a look at 'end_wanted' and the wait, so no
      * wait is long. */
@@ -295,10 +304,10 @@ pause_for_key(struct ctl_backend *backend, long long int when, bool screen)
         long long int slice = MIN(when, time_msec() + 200);
         char key;
 
-        if (!pause_until(backend, slice, screen ? STDIN_FILENO : -1)) {
+        if (!pause_until(backend, slice, keyboard)) {
             continue;
         }
-        if (read(STDIN_FILENO, &key, 1) != 1 || strchr("qQ\003\033", key)) {
+        if (read(keyboard, &key, 1) != 1 || strchr("qQ\003\033", key)) {
             return false;
         }
     }
@@ -347,8 +356,7 @@ ctl_watch_top(struct ctl_backend *backend, const struct ctl_watch *watch,
         print_top(watch, &before, &before, screen);
     }
     for (unsigned int i = 0; !count || i < count; i++) {
-        if (!pause_for_key(backend, before.when + watch->interval_ms,
-                           screen)) {
+        if (!pause_for_key(backend, before.when + watch->interval_ms)) {
             break;
         }
         status = backend->class->snapshot(backend, &now, why);

@@ -25,8 +25,8 @@ struct ctl_watch {
     bool batch;               /* 'top' without a screen? */
 };
 
-enum ctl_status ctl_watch_stats(struct ctl_backend *,
-                                const struct ctl_watch *, char **why);
+enum ctl_status ctl_watch_stats(struct ctl_backend *, const struct ctl_watch *,
+                                char **why);
 enum ctl_status ctl_watch_top(struct ctl_backend *, const struct ctl_watch *,
                               char **why);
 

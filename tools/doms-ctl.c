@@ -30,17 +30,17 @@
 
 /* The command line. */
 struct ctl_args {
-    struct ctl_options options;       /* For the backend. */
+    struct ctl_options options;        /* For the backend. */
     const struct ctl_command *command; /* The command. */
-    char **words;                     /* What follows the command. */
-    size_t n_words;                   /* Number of 'words'. */
-    const char *from;                 /* --from, or NULL. */
-    bool json;                        /* --json? */
-    bool names_only;                  /* --names? */
-    bool batch;                       /* --batch? */
-    bool has_interval;                /* Was -i given? */
-    unsigned int interval_s;          /* -i. */
-    unsigned int count;               /* -n, or 0. */
+    char **words;                      /* What follows the command. */
+    size_t n_words;                    /* Number of 'words'. */
+    const char *from;                  /* --from, or NULL. */
+    bool json;                         /* --json? */
+    bool names_only;                   /* --names? */
+    bool batch;                        /* --batch? */
+    bool has_interval;                 /* Was -i given? */
+    unsigned int interval_s;           /* -i. */
+    unsigned int count;                /* -n, or 0. */
 };
 
 struct ctl_command {
@@ -136,8 +136,8 @@ parse_requests(const struct ctl_args *args, struct ctl_request **requests,
 }
 
 static void
-print_attached(const struct ctl_args *args,
-               const struct ctl_request *requests, size_t n)
+print_attached(const struct ctl_args *args, const struct ctl_request *requests,
+               size_t n)
 {
     struct json *array = json_array_create_empty();
 
@@ -153,8 +153,8 @@ print_attached(const struct ctl_args *args,
                                    ETH_ADDR_BYTES_ARGS(r->mac));
             json_array_add(array, object);
         } else {
-            printf("%s: attached to bridge %s, mac "ETH_ADDR_FMT"\n", r->name,
-                   r->bridge, ETH_ADDR_BYTES_ARGS(r->mac));
+            printf("%s: attached to bridge %s, mac " ETH_ADDR_FMT "\n",
+                   r->name, r->bridge, ETH_ADDR_BYTES_ARGS(r->mac));
         }
     }
     if (args->json) {
@@ -242,7 +242,8 @@ find_guest(const struct ctl_args *args, const struct ctl_snapshot *snapshot,
         }
         nearest = ctl_nearest(args->words[0], names, snapshot->n);
         *why = xasprintf("%s %s: no such guest; %s%s%s'doms-ctl list' lists "
-                         "the guests", args->command->name, args->words[0],
+                         "the guests",
+                         args->command->name, args->words[0],
                          nearest ? "did you mean " : "",
                          nearest ? nearest : "", nearest ? "?  " : "");
     }
@@ -415,8 +416,8 @@ cmd_version(const struct ctl_args *args, char **why OVS_UNUSED)
         struct json *object = json_object_create();
 
         json_object_put_string(object, "doms-ctl", DOMS_PACKAGE_VERSION);
-        json_object_put(object, "domsd", up ? json_string_create(reply)
-                                            : json_null_create());
+        json_object_put(object, "domsd",
+                        up ? json_string_create(reply) : json_null_create());
         ctl_print_json(object, JSSF_PRETTY);
     } else {
         printf("doms-ctl %s\n", DOMS_PACKAGE_VERSION);
@@ -441,7 +442,7 @@ cmd_help(const struct ctl_args *args OVS_UNUSED, char **why OVS_UNUSED)
            "  trunks=VLANS rate=BITS/S iface-id=ID\n\n"
            "  --rundir DIR    the switch's run directory (default: "
            "$OVS_RUNDIR,\n"
-           "                  else "DEFAULT_RUNDIR")\n"
+           "                  else " DEFAULT_RUNDIR ")\n"
            "  --db SERVER     its database (default: unix:DIR/db.sock)\n"
            "  --timeout S     the longest wait for an answer (default: %d)\n"
            "  --no-wait       do not wait until domsd has applied a change\n"
@@ -451,13 +452,18 @@ cmd_help(const struct ctl_args *args OVS_UNUSED, char **why OVS_UNUSED)
            "  -i, --interval S, -n, --count N, --batch\n"
            "                  see 'stats' and 'top'\n"
            "  -h, --help      this text\n"
-           "  -V, --version   the version\n", DEFAULT_TIMEOUT_S);
+           "  -V, --version   the version\n",
+           DEFAULT_TIMEOUT_S);
     return CTL_OK;
 }
 
 /* The command line. */
 
-static void OVS_NO_RETURN
+static void misuse(const char *format, ...)
+    OVS_PRINTF_FORMAT(1, 2) OVS_NO_RETURN;
+
+/* Tells of a mistake in the command line, and ends. */
+static void
 misuse(const char *format, ...)
 {
     va_list args;
@@ -481,30 +487,38 @@ parse_number_option(const char *option, const char *value, unsigned int max)
     return number;
 }
 
+enum {
+    OPT_RUNDIR = UCHAR_MAX + 1,
+    OPT_DB,
+    OPT_TIMEOUT,
+    OPT_NO_WAIT,
+    OPT_JSON,
+    OPT_NAMES,
+    OPT_FROM,
+    OPT_BATCH
+};
+static const struct option long_options[] = {
+    { "rundir", required_argument, NULL, OPT_RUNDIR },
+    { "db", required_argument, NULL, OPT_DB },
+    { "timeout", required_argument, NULL, OPT_TIMEOUT },
+    { "no-wait", no_argument, NULL, OPT_NO_WAIT },
+    { "json", no_argument, NULL, OPT_JSON },
+    { "names", no_argument, NULL, OPT_NAMES },
+    { "from", required_argument, NULL, OPT_FROM },
+    { "interval", required_argument, NULL, 'i' },
+    { "count", required_argument, NULL, 'n' },
+    { "batch", no_argument, NULL, OPT_BATCH },
+    { "help", no_argument, NULL, 'h' },
+    { "version", no_argument, NULL, 'V' },
+    { NULL, 0, NULL, 0 },
+};
+
 /* Parses the options in 'argv' into 'args'. */
 static void
 parse_options(int argc, char *argv[], struct ctl_args *args)
 {
-    enum { OPT_RUNDIR = UCHAR_MAX + 1, OPT_DB, OPT_TIMEOUT, OPT_NO_WAIT,
-           OPT_JSON, OPT_NAMES, OPT_FROM, OPT_BATCH };
-    static const struct option options[] = {
-        { "rundir", required_argument, NULL, OPT_RUNDIR },
-        { "db", required_argument, NULL, OPT_DB },
-        { "timeout", required_argument, NULL, OPT_TIMEOUT },
-        { "no-wait", no_argument, NULL, OPT_NO_WAIT },
-        { "json", no_argument, NULL, OPT_JSON },
-        { "names", no_argument, NULL, OPT_NAMES },
-        { "from", required_argument, NULL, OPT_FROM },
-        { "interval", required_argument, NULL, 'i' },
-        { "count", required_argument, NULL, 'n' },
-        { "batch", no_argument, NULL, OPT_BATCH },
-        { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'V' },
-        { NULL, 0, NULL, 0 },
-    };
-
     for (;;) {
-        switch (getopt_long(argc, argv, "i:n:hV", options, NULL)) {
+        switch (getopt_long(argc, argv, "i:n:hV", long_options, NULL)) {
         case OPT_RUNDIR:
             args->options.rundir = optarg;
             break;
@@ -512,8 +526,9 @@ parse_options(int argc, char *argv[], struct ctl_args *args)
             args->options.db = optarg;
             break;
         case OPT_TIMEOUT:
-            args->options.timeout_ms
-                = 1000 * parse_number_option("--timeout", optarg, 86400);
+            args->options.timeout_ms = 1000
+                                       * parse_number_option("--timeout",
+                                                             optarg, 86400);
             break;
         case OPT_NO_WAIT:
             args->options.wait = false;

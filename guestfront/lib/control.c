@@ -188,29 +188,21 @@ handle_welcome(struct domsfront *df, uint64_t now,
     __atomic_store_n(&df->gate, df->gate + 1, __ATOMIC_SEQ_CST);
 }
 
-/* Makes 'reason' of 'refuse' fit to be printed. */
 static void
 handle_refuse(struct domsfront *df, uint64_t now,
-              struct doms_msg_refuse *refuse)
+              const struct doms_msg_refuse *refuse)
 {
-    int error = refuse->error > 0 && refuse->error < 4096 ? refuse->error
-                                                          : EPROTO;
-
-    for (char *p = refuse->reason; *p; p++) {
-        if ((unsigned char) *p < ' ' || (unsigned char) *p > '~') {
-            *p = '?';
-        }
-    }
-    set_reason(df, error, "switch at %s refuses '%s': %s", df->path,
+    set_reason(df, refuse->error, "switch at %s refuses '%s': %s", df->path,
                df->hello.name,
-               refuse->reason[0] ? refuse->reason : strerror(error));
+               refuse->reason[0] ? refuse->reason : strerror(refuse->error));
     fall_back(df, now, DOMS_STATE_CLOSED);
 }
 
 /* Acts on 'msg', which is well-formed.  Only WELCOME gets 'fds'. */
 static void
-handle_message(struct domsfront *df, uint64_t now, struct doms_msg *msg,
-               const int *fds, unsigned int n_fds)
+handle_message(struct domsfront *df, uint64_t now,
+               const struct doms_msg *msg, const int *fds,
+               unsigned int n_fds)
 {
     if (msg->h.type == DOMS_MSG_WELCOME && df->phase == DF_HELLO) {
         handle_welcome(df, now, &msg->u.welcome, fds, n_fds);

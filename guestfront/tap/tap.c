@@ -111,9 +111,10 @@ tap_open(struct tap *tap, const char *name, unsigned int n_queues)
         log_error("rtnetlink: %s", strerror(-tap->netlink));
         goto error;
     }
-    /* A frame with its Ethernet header stays under this size. */
+    /* A frame with its Ethernet header stays under this size, but two VLAN
+     * tags may be added to it. */
     tap->can_tso = !netlink_set_gso_max_size(tap->netlink, tap->ifindex,
-                                             DOMSFRONT_FRAME_MAX);
+                                             DOMSFRONT_FRAME_MAX - 2 * 4);
     if (tap_set_carrier(tap, false) || tap_set_offloads(tap, false, false)) {
         goto error;
     }
