@@ -17,8 +17,8 @@
  * not notice; only 'n_rxq' and the number of transmit queues take OVS's
  * reconfigure(), in which it stops the threads that poll the port.
  *
- * This header is for doms/ports.c and doms/status.c, the other halves of the
- * class; others need doms/ports.h.
+ * This header is for the files that make up the class (netdev-doms*.c) and for
+ * ports.c and status.c; others need doms/ports.h.
  *
  * Locks: 'netdev_doms_mutex' is taken before 'netdev_doms.mutex'.  No lock is
  * held while another port is worked on.
@@ -95,6 +95,34 @@ void netdev_doms_sum_tx(const struct netdev_doms *, struct port_tx_stats *);
 const char *netdev_doms_state(const struct netdev_doms *)
     OVS_REQUIRES(netdev_doms->mutex);
 
+struct eth_addr netdev_doms_make_hwaddr(const char *name);
+void netdev_doms_changed(struct netdev_doms *);
+
+/* Hooks of the class: see struct netdev_class. */
+int netdev_doms_set_config(struct netdev *, const struct smap *, char **errp);
+int netdev_doms_get_config(const struct netdev *, struct smap *);
+int netdev_doms_set_policing(struct netdev *, unsigned int kbits_rate,
+                             unsigned int kbits_burst,
+                             unsigned int kpkts_rate,
+                             unsigned int kpkts_burst);
+int netdev_doms_get_qos_types(const struct netdev *, struct sset *);
+int netdev_doms_get_qos(const struct netdev *, const char **typep,
+                        struct smap *details);
+int netdev_doms_set_qos(struct netdev *, const char *type,
+                        const struct smap *details);
+int netdev_doms_get_stats(const struct netdev *, struct netdev_stats *);
+int netdev_doms_get_custom_stats(const struct netdev *,
+                                 struct netdev_custom_stats *);
+int netdev_doms_get_status(const struct netdev *, struct smap *);
+
+static inline struct netdev_doms *
+netdev_doms_cast(const struct netdev *netdev)
+{
+    return CONTAINER_OF(netdev, struct netdev_doms, up);
+}
+
+/* Returns the channel of 'dev', or NULL if no guest is attached.  It may be
+ * used until the calling thread quiesces. */
 static inline struct doms_channel *
 netdev_doms_channel(const struct netdev_doms *dev)
 {
