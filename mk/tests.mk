@@ -17,7 +17,8 @@ $(OVS_UNIT_TESTS:$(TESTS)/%=$(B)/obj/tests/unit/%.o): | $(OVS_STAMP)
 $(TESTS)/%: $(B)/obj/tests/unit/%.o $(B)/lib/libdomsfront.a
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
-	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) -lcmocka -lpthread
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
+	    $(TEST_LIBS) -lcmocka -lpthread
 
 # Two threads on one ring, plain and under the thread sanitizer.
 TSAN_FLAGS = -g -O1 -fsanitize=thread -fno-omit-frame-pointer
