@@ -90,7 +90,8 @@ give_up_on(struct domsfront *df, uint64_t now, int error, const char *why)
     df->faults++;
     set_reason(df, error, "switch at %s %s: %s", df->path,
                error == EPROTONOSUPPORT ? "is of another version"
-                                        : "broke a rule", why);
+                                        : "broke a rule",
+               why);
     fall_back(df, now, DOMS_STATE_BROKEN);
 }
 
@@ -129,10 +130,10 @@ run_idle(struct domsfront *df, uint64_t now)
     }
     error = connect_and_hello(df);
     if (error) {
-        set_reason(df, error, "no switch at %s: %s%s", df->path,
-                   strerror(error),
-                   error == ENOENT || error == ECONNREFUSED
-                       ? "; is domsd running?" : "");
+        set_reason(
+            df, error, "no switch at %s: %s%s", df->path, strerror(error),
+            error == ENOENT || error == ECONNREFUSED ? "; is domsd running?"
+                                                     : "");
         fall_back(df, now, DOMS_STATE_CLOSED);
         return;
     }
@@ -200,9 +201,8 @@ handle_refuse(struct domsfront *df, uint64_t now,
 
 /* Acts on 'msg', which is well-formed.  Only WELCOME gets 'fds'. */
 static void
-handle_message(struct domsfront *df, uint64_t now,
-               const struct doms_msg *msg, const int *fds,
-               unsigned int n_fds)
+handle_message(struct domsfront *df, uint64_t now, const struct doms_msg *msg,
+               const int *fds, unsigned int n_fds)
 {
     if (msg->h.type == DOMS_MSG_WELCOME && df->phase == DF_HELLO) {
         handle_welcome(df, now, &msg->u.welcome, fds, n_fds);
@@ -284,8 +284,7 @@ peer_health_is_right(struct domsfront *df)
     struct doms_health *h = df->channel.peer;
     const struct doms_geometry *g = &df->channel.g;
 
-    if (df->peer_checked
-        || DOMS_LOAD_ACQUIRE(&h->state) == DOMS_STATE_INIT) {
+    if (df->peer_checked || DOMS_LOAD_ACQUIRE(&h->state) == DOMS_STATE_INIT) {
         return true;
     }
     df->peer_checked = true;
@@ -322,8 +321,10 @@ run_health(struct domsfront *df, uint64_t now)
     if (!peer_health_is_right(df)) {
         give_up_on(df, now, EPROTO, "health page differs from WELCOME");
     } else if (DOMS_READ_ONCE(peer->state) == DOMS_STATE_BROKEN) {
-        set_reason(df, EPROTO, "switch at %s says that this guest broke a "
-                   "rule", df->path);
+        set_reason(df, EPROTO,
+                   "switch at %s says that this guest broke a "
+                   "rule",
+                   df->path);
         fall_back(df, now, DOMS_STATE_CLOSED);
     }
 }
@@ -356,12 +357,11 @@ run_phase(struct domsfront *df, uint64_t now)
 
 /* Does what is to be done now to connect 'df', to keep it connected and to
  * learn what the switch wants.  Never waits; cheap when there is nothing to
- * do.  To be called at least twice a second, and when the file descriptor
- * that domsfront_get_pollfd() names is ready, both of which
- * domsfront_idle_wait() sees to.
+ * do.  To be called at least twice a second, and when the file descriptor that
+ * domsfront_get_pollfd() names is ready, both of which domsfront_idle_wait()
+ * sees to.
  *
- * Returns DOMSFRONT_EV_*: what happened since the last call.  After DOWN and UP
- * together, domsfront_get_status() tells which came last. */
+ * Returns DOMSFRONT_EV_*: what happened since the last call. */
 unsigned int
 domsfront_run(struct domsfront *df)
 {

@@ -59,9 +59,10 @@ choose_path(struct domsfront *df, const char *path)
         return df_fail(EINVAL, "socket path is empty");
     }
     if (n > DF_PATH_MAX) {
-        return df_fail(ENAMETOOLONG, "socket path of %d bytes is too long, "
-                       "at most %d are possible; use a shorter directory", n,
-                       DF_PATH_MAX);
+        return df_fail(ENAMETOOLONG,
+                       "socket path of %d bytes is too long, "
+                       "at most %d are possible; use a shorter directory",
+                       n, DF_PATH_MAX);
     }
     memcpy(df->path, whole, n + 1);
     return 0;
@@ -75,7 +76,8 @@ make_hello(struct domsfront *df, const struct domsfront_config *config)
     struct doms_msg_hello *hello = &df->hello;
 
     if (!config->name || !doms_name_is_valid(config->name)) {
-        return df_fail(EINVAL, "name '%.80s' is not a guest's name; use 1 to "
+        return df_fail(EINVAL,
+                       "name '%.80s' is not a guest's name; use 1 to "
                        "63 letters, digits, '_', '-' or '.', the first of "
                        "them a letter or a digit",
                        config->name ? config->name : "");
@@ -91,16 +93,17 @@ make_hello(struct domsfront *df, const struct domsfront_config *config)
 
     if (config->arena_size
         && !doms_ring_arena_size_is_valid(config->arena_size)) {
-        return df_fail(EINVAL, "arena of %u bytes is not possible; use a "
-                       "power of 2 from %u to %u", config->arena_size,
-                       DOMS_ARENA_MIN, DOMS_ARENA_MAX);
+        return df_fail(EINVAL,
+                       "arena of %u bytes is not possible; use a "
+                       "power of 2 from %u to %u",
+                       config->arena_size, DOMS_ARENA_MIN, DOMS_ARENA_MAX);
     }
     hello->arena_size = config->arena_size;
 
     if (memcmp(config->mac, zero, sizeof zero)
         && !doms_mac_is_valid(config->mac)) {
         return df_fail(EINVAL, "MAC is a group address; clear the lowest bit "
-                       "of its first byte");
+                               "of its first byte");
     }
     memcpy(hello->mac, config->mac, sizeof hello->mac);
 

@@ -76,11 +76,14 @@ extern "C" {
 #define DOMSFRONT_FRAME_MAX 61440 /* Bytes, Ethernet header included. */
 
 /* Features. */
-#define DOMSFRONT_F_CSUM (UINT64_C(1) << 0)     /* Frames whose checksum is
+#define DOMSFRONT_F_CSUM                                                      \
+    (UINT64_C(1) << 0) /* Frames whose checksum is
                                                  * still to be made. */
-#define DOMSFRONT_F_TSO (UINT64_C(1) << 1)      /* Frames still to be cut into
+#define DOMSFRONT_F_TSO                                                       \
+    (UINT64_C(1) << 1) /* Frames still to be cut into
                                                  * segments; with CSUM. */
-#define DOMSFRONT_F_DOORBELL (UINT64_C(1) << 2) /* A side that has been idle
+#define DOMSFRONT_F_DOORBELL                                                  \
+    (UINT64_C(1) << 2) /* A side that has been idle
                                                  * for long blocks, and the
                                                  * other wakes it. */
 
@@ -141,16 +144,16 @@ struct domsfront_counters {
 
 struct domsfront_status {
     enum domsfront_state state;
-    int error;           /* Why the channel is not up, an errno value; 0 if it
+    int error;          /* Why the channel is not up, an errno value; 0 if it
                           * is up or just waiting. */
-    const char *reason;  /* The same as text, "" if up; valid until the next
+    const char *reason; /* The same as text, "" if up; valid until the next
                           * domsfront_run(). */
     const char *socket_path; /* In use; valid as long as the front. */
 
     /* What the switch said last; meaningful once it has been up. */
-    uint8_t mac[6];        /* The guest's address. */
-    uint16_t mtu;          /* Payload bytes of the longest frame. */
-    bool link_up;          /* The switch's port is not set down. */
+    uint8_t mac[6]; /* The guest's address. */
+    uint16_t mtu;   /* Payload bytes of the longest frame. */
+    bool link_up;   /* The switch's port is not set down. */
 
     /* Of the present channel; 0 if not up. */
     unsigned int n_queues; /* Queue pairs in force. */
@@ -231,8 +234,8 @@ struct domsfront_idle_config {
 };
 
 #define DOMSFRONT_SPIN_US 20
-#define DOMSFRONT_MAX_SLEEP_US 100
-#define DOMSFRONT_BLOCK_AFTER_US 300
+#define DOMSFRONT_MAX_SLEEP_US 200
+#define DOMSFRONT_BLOCK_AFTER_US 500
 
 /* What a thread waits for: a queue of a front, or its control. */
 struct domsfront_ref {

@@ -30,13 +30,13 @@
 #define DF_PATH_MAX 107
 
 /* Times, in microseconds. */
-#define DF_BACKOFF_MIN_US 10000     /* Before the first new attempt. */
-#define DF_BACKOFF_MAX_US 500000    /* Before later ones, doubling. */
-#define DF_STABLE_US 1000000        /* Up for so long: back-off anew. */
-#define DF_HEARTBEAT_US 500000      /* Between two heartbeats. */
-#define DF_SOCKET_US 200            /* Between two looks at the socket. */
-#define DF_PATIENCE_US 1000000      /* Before 'waiting' is what to report. */
-#define DF_LEAVE_US 10000           /* Between two looks at 'seen'. */
+#define DF_BACKOFF_MIN_US 10000  /* Before the first new attempt. */
+#define DF_BACKOFF_MAX_US 500000 /* Before later ones, doubling. */
+#define DF_STABLE_US 1000000     /* Up for so long: back-off anew. */
+#define DF_HEARTBEAT_US 500000   /* Between two heartbeats. */
+#define DF_SOCKET_US 200         /* Between two looks at the socket. */
+#define DF_PATIENCE_US 1000000   /* Before 'waiting' is what to report. */
+#define DF_LEAVE_US 10000        /* Between two looks at 'seen'. */
 
 /* Where the control thread is. */
 enum df_phase {
@@ -56,11 +56,11 @@ struct df_counters {
 /* One queue pair. */
 struct df_queue {
     /* Written by the queue's thread. */
-    uint32_t seen;   /* The gate as the thread knows it; atomic. */
-    uint32_t broken; /* enum doms_ring_broken, once found; atomic. */
-    uint32_t peeked; /* Frames taken and not released. */
-    uint32_t reserved;       /* Bytes of the record being made, or 0. */
-    bool reserved_offload;   /* ... and it starts with a doms_offload. */
+    uint32_t seen;         /* The gate as the thread knows it; atomic. */
+    uint32_t broken;       /* enum doms_ring_broken, once found; atomic. */
+    uint32_t peeked;       /* Frames taken and not released. */
+    uint32_t reserved;     /* Bytes of the record being made, or 0. */
+    bool reserved_offload; /* ... and it starts with a doms_offload. */
     struct df_counters counters;
 
     /* Written by the control thread while the gate is closed, then used by
@@ -87,20 +87,20 @@ struct domsfront {
     struct doms_msg_hello hello; /* What is said at each connection. */
     unsigned int n_queues;       /* Entries of 'queues'. */
     struct df_queue *queues;
-    uint32_t epoch;              /* Of this process. */
+    uint32_t epoch; /* Of this process. */
 
     uint32_t gate; /* Atomic; see above. */
 
     /* Connection. */
     enum df_phase phase;
-    int sock;               /* Or -1. */
-    uint64_t retry_at;      /* When to connect, in DF_IDLE. */
-    uint64_t backoff;       /* How long to wait after the next failure. */
-    uint64_t hello_at;      /* When HELLO was sent. */
-    uint64_t up_since;      /* In DF_UP. */
-    uint64_t next_beat;     /* In DF_UP. */
-    uint64_t next_recv;     /* When to look at 'sock'. */
-    bool peer_checked;      /* The switch's health was compared. */
+    int sock;           /* Or -1. */
+    uint64_t retry_at;  /* When to connect, in DF_IDLE. */
+    uint64_t backoff;   /* How long to wait after the next failure. */
+    uint64_t hello_at;  /* When HELLO was sent. */
+    uint64_t up_since;  /* In DF_UP. */
+    uint64_t next_beat; /* In DF_UP. */
+    uint64_t next_recv; /* When to look at 'sock'. */
+    bool peer_checked;  /* The switch's health was compared. */
     struct df_channel channel;
 
     /* What the switch said. */
@@ -137,8 +137,7 @@ bool df_offload_is_valid(const struct domsfront_offload *, uint32_t length,
 static inline void
 df_count(uint64_t *counter, uint64_t n)
 {
-    __atomic_store_n(counter,
-                     __atomic_load_n(counter, __ATOMIC_RELAXED) + n,
+    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n,
                      __ATOMIC_RELAXED);
 }
 

@@ -47,11 +47,12 @@ domsfront_idle_open(const struct domsfront_idle_config *config,
     if (!idle) {
         return df_fail(ENOMEM, "out of memory");
     }
-    idle->config = config ? *config : (struct domsfront_idle_config) {
-        .spin_us = DOMSFRONT_SPIN_US,
-        .max_sleep_us = DOMSFRONT_MAX_SLEEP_US,
-        .block_after_us = DOMSFRONT_BLOCK_AFTER_US,
-    };
+    idle->config = config ? *config
+                          : (struct domsfront_idle_config){
+                                .spin_us = DOMSFRONT_SPIN_US,
+                                .max_sleep_us = DOMSFRONT_MAX_SLEEP_US,
+                                .block_after_us = DOMSFRONT_BLOCK_AFTER_US,
+                            };
     idle->since = df_now();
     *idlep = idle;
     return 0;
@@ -95,8 +96,8 @@ is_broken(const struct df_queue *q)
  * Returns false if there is something to read. */
 static bool
 prepare_queue(const struct domsfront_idle *idle,
-              const struct domsfront_ref *ref, bool block,
-              struct pollfd *pfd, int64_t *us)
+              const struct domsfront_ref *ref, bool block, struct pollfd *pfd,
+              int64_t *us)
 {
     struct df_queue *q = df_enter(ref->front, ref->queue);
 

@@ -111,8 +111,7 @@ set_up_queues(struct domsfront *df, uint64_t features, int *fds, char *why,
  * in any case. */
 int
 df_channel_map(struct domsfront *df, const struct doms_msg_welcome *welcome,
-               const int *fds_, unsigned int n_fds, char *why,
-               size_t why_size)
+               const int *fds_, unsigned int n_fds, char *why, size_t why_size)
 {
     struct df_channel *ch = &df->channel;
     int fds[DOMS_MSG_MAX_FDS];

@@ -114,7 +114,7 @@ read_offload(const uint8_t *data, struct domsfront_offload *o)
     w[0] = DOMS_READ_ONCE(words[0]);
     w[1] = DOMS_READ_ONCE(words[1]);
     memcpy(&copy, w, sizeof copy);
-    *o = (struct domsfront_offload) {
+    *o = (struct domsfront_offload){
         .flags = copy.flags,
         .gso_type = copy.gso_type,
         .hdr_len = copy.hdr_len,
@@ -129,7 +129,7 @@ write_offload(uint8_t *data, const struct domsfront_offload *o)
 {
     struct doms_offload *shared = (struct doms_offload *) data;
 
-    *shared = (struct doms_offload) {
+    *shared = (struct doms_offload){
         .flags = o->flags,
         .gso_type = o->gso_type,
         .hdr_len = o->hdr_len,
@@ -326,8 +326,9 @@ domsfront_tx_commit(struct domsfront *df, unsigned int queue, uint32_t length,
     if (length > q->reserved) {
         return EMSGSIZE;
     }
-    if (o && (!q->reserved_offload
-              || !df_offload_is_valid(o, length, q->features))) {
+    if (o
+        && (!q->reserved_offload
+            || !df_offload_is_valid(o, length, q->features))) {
         return EINVAL;
     }
     q->reserved = 0;

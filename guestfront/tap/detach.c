@@ -82,7 +82,8 @@ pidfile_make(const char *path)
     if (fcntl(fd, F_SETLK, &lock)) {
         close(fd);
         return log_error("pidfile %s: another process holds it; is this "
-                         "doms-tap running already?", path);
+                         "doms-tap running already?",
+                         path);
     }
     n = snprintf(text, sizeof text, "%d\n", (int) getpid());
     if (ftruncate(fd, 0) || write(fd, text, n) != n) {

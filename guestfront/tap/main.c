@@ -41,10 +41,10 @@ struct doms_tap {
     const struct options *options;
     struct domsfront *front;
     struct tap tap;
-    uint32_t mtu;   /* In force; atomic. */
-    int stop_fd;    /* An eventfd; readable: the threads are to end. */
+    uint32_t mtu; /* In force; atomic. */
+    int stop_fd;  /* An eventfd; readable: the threads are to end. */
     int signal_fd;
-    bool stop;      /* Atomic. */
+    bool stop; /* Atomic. */
     struct worker workers[DOMSFRONT_MAX_QUEUES];
     struct queue_thread threads[DOMSFRONT_MAX_QUEUES]; /* From 1 on. */
 };
@@ -68,7 +68,8 @@ log_counters(const struct doms_tap *dt)
 #define U(X) ((unsigned long long) (X))
     log_line("%s: to the guest: %llu frames, %llu bytes, dropped: %llu "
              "interface down, %llu not taken by the kernel, %llu bad offload "
-             "fields", dt->options->name, U(s.counters.rx_frames),
+             "fields",
+             dt->options->name, U(s.counters.rx_frames),
              U(s.counters.rx_bytes), U(sum.down), U(sum.refused),
              U(s.counters.rx_bad_offload));
     log_line("%s: from the guest: %llu frames, %llu bytes, ring full %llu "
@@ -77,8 +78,8 @@ log_counters(const struct doms_tap *dt)
              U(s.counters.tx_bytes), U(s.counters.tx_full), U(sum.too_long),
              U(sum.offload));
     log_line("%s: connected %llu times, rules broken by the switch: %llu, "
-             "doorbells: %llu rung, %llu heard", dt->options->name,
-             U(s.counters.connects), U(s.counters.faults),
+             "doorbells: %llu rung, %llu heard",
+             dt->options->name, U(s.counters.connects), U(s.counters.faults),
              U(s.counters.bells_rung), U(s.counters.bells_heard));
 #undef U
 }
@@ -119,8 +120,8 @@ handle_events(struct doms_tap *dt, unsigned int events)
     if (events & (DOMSFRONT_EV_UP | DOMSFRONT_EV_CONFIG)) {
         apply_status(dt, &s);
         log_line("%s: %s: %s, MAC %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, "
-                 "queues %u,%s%s%s link %s", name,
-                 events & DOMSFRONT_EV_UP ? "attached" : "changed",
+                 "queues %u,%s%s%s link %s",
+                 name, events & DOMSFRONT_EV_UP ? "attached" : "changed",
                  dt->tap.name, s.mac[0], s.mac[1], s.mac[2], s.mac[3],
                  s.mac[4], s.mac[5], s.mtu, s.n_queues,
                  s.features & DOMSFRONT_F_CSUM ? " checksums," : "",
@@ -214,7 +215,8 @@ serve(struct doms_tap *dt)
                             w->full ? FULL_SLEEP_US : -1);
         if (w->gone || pfds[0].revents & (POLLERR | POLLNVAL)) {
             log_error("interface '%s' is gone, somebody has removed it or "
-                      "its namespace", dt->tap.name);
+                      "its namespace",
+                      dt->tap.name);
             status = EXIT_FAILURE;
             break;
         }

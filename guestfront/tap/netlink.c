@@ -115,8 +115,7 @@ netlink_set_mtu(int sock, int ifindex, uint32_t mtu)
 int
 netlink_set_gso_max_size(int sock, int ifindex, uint32_t size)
 {
-    return set_attribute(sock, ifindex, IFLA_GSO_MAX_SIZE, &size,
-                         sizeof size);
+    return set_attribute(sock, ifindex, IFLA_GSO_MAX_SIZE, &size, sizeof size);
 }
 
 int

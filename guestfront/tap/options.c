@@ -17,9 +17,20 @@
 #endif
 
 enum {
-    OPT_NAME = 256, OPT_SOCKET, OPT_TAP, OPT_NETNS, OPT_QUEUES, OPT_MAC,
-    OPT_ARENA, OPT_NO_DOORBELL, OPT_NO_OFFLOADS, OPT_SPIN, OPT_SLEEP,
-    OPT_PIDFILE, OPT_UP, OPT_DETACH,
+    OPT_NAME = 256,
+    OPT_SOCKET,
+    OPT_TAP,
+    OPT_NETNS,
+    OPT_QUEUES,
+    OPT_MAC,
+    OPT_ARENA,
+    OPT_NO_DOORBELL,
+    OPT_NO_OFFLOADS,
+    OPT_SPIN,
+    OPT_SLEEP,
+    OPT_PIDFILE,
+    OPT_UP,
+    OPT_DETACH,
 };
 
 static const struct option long_options[] = {
@@ -96,19 +107,21 @@ parse_number(const char *option, const char *s, unsigned long min,
     }
     if (end && !errno && suffix && value <= max) {
         switch (*end) {
-        case 'k': case 'K':
+        case 'k':
+        case 'K':
             value *= 1024;
             end++;
             break;
-        case 'm': case 'M':
+        case 'm':
+        case 'M':
             value *= 1024 * 1024;
             end++;
             break;
         }
     }
     if (!end || *end || errno || value < min || value > max) {
-        die("--%s: '%s' is not possible; use a number from %lu to %lu",
-            option, s, min, max);
+        die("--%s: '%s' is not possible; use a number from %lu to %lu", option,
+            s, min, max);
     }
     return value;
 }
@@ -146,7 +159,8 @@ complete(struct options *o)
     }
     if (strlen(o->tap) >= IFNAMSIZ) {
         die("--tap: '%s' is too long for an interface; use at most %d "
-            "characters", o->tap, IFNAMSIZ - 1);
+            "characters",
+            o->tap, IFNAMSIZ - 1);
     }
     if (!ifname_is_valid(o->tap)) {
         die("--tap: '%s' is not an interface's name; use letters and digits",
@@ -190,7 +204,8 @@ take_option(struct options *o, int c)
     case OPT_MAC:
         if (!doms_mac_from_string(optarg, o->config.mac)) {
             die("--mac: '%s' is not the address of one interface; use six "
-                "bytes like 02:00:00:00:00:01", optarg);
+                "bytes like 02:00:00:00:00:01",
+                optarg);
         }
         break;
     case OPT_ARENA:
@@ -207,8 +222,8 @@ take_option(struct options *o, int c)
         o->idle.spin_us = parse_number("spin-us", optarg, 0, 1000000, false);
         break;
     case OPT_SLEEP:
-        o->idle.max_sleep_us = parse_number("max-sleep-us", optarg, 1,
-                                            1000000, false);
+        o->idle.max_sleep_us = parse_number("max-sleep-us", optarg, 1, 1000000,
+                                            false);
         break;
     case OPT_PIDFILE:
         o->pidfile = optarg;
@@ -236,7 +251,7 @@ parse_options(int argc, char *argv[], struct options *o)
     int c;
 
     set_defaults(o);
-    argv[0] = (char *) "doms-tap"; /* What getopt_long()'s errors begin with. */
+    argv[0] = (char *) "doms-tap"; /* Starts getopt_long()'s errors. */
     while ((c = getopt_long(argc, argv, "hV", long_options, NULL)) != -1) {
         take_option(o, c);
     }

@@ -11,12 +11,12 @@
 #include "guestfront/lib/domsfront.h"
 
 struct options {
-    const char *name;  /* The guest's name. */
-    const char *tap;   /* The interface's name. */
-    const char *netns; /* Where to make it, or NULL. */
+    const char *name;    /* The guest's name. */
+    const char *tap;     /* The interface's name. */
+    const char *netns;   /* Where to make it, or NULL. */
     const char *pidfile; /* Or NULL. */
-    bool up;           /* Set the interface up. */
-    bool detach;       /* Go to the background. */
+    bool up;             /* Set the interface up. */
+    bool detach;         /* Go to the background. */
     struct domsfront_config config;
     struct domsfront_idle_config idle;
 };

@@ -30,10 +30,9 @@ enter_netns(const char *netns)
              netns);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return log_error("network namespace '%s': %s: %s%s", netns, path,
-                         strerror(errno),
-                         errno == ENOENT ? "; make it with 'ip netns add'"
-                                         : "");
+        return log_error(
+            "network namespace '%s': %s: %s%s", netns, path, strerror(errno),
+            errno == ENOENT ? "; make it with 'ip netns add'" : "");
     }
     if (setns(fd, CLONE_NEWNET)) {
         error = log_error("network namespace '%s': cannot be entered: %s%s",
@@ -68,8 +67,7 @@ open_queue(struct tap *tap)
         close(fd);
         return log_error("interface '%s': cannot be made: %s; %s", tap->name,
                          strerror(error),
-                         error == EPERM
-                             ? "run as root, or with CAP_NET_ADMIN"
+                         error == EPERM ? "run as root, or with CAP_NET_ADMIN"
                          : error == EBUSY || error == EINVAL
                              ? "is there one of that name already? choose "
                                "another with --tap"

@@ -85,13 +85,13 @@ commit_frame(struct worker *w, uint32_t length, uint32_t room,
         count(&w->drops.too_long);
         return;
     }
-    if (!offload && (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM
-                     || h->gso_type != VIRTIO_NET_HDR_GSO_NONE)) {
+    if (!offload
+        && (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM
+            || h->gso_type != VIRTIO_NET_HDR_GSO_NONE)) {
         count(&w->drops.offload);
         return;
     }
-    if (domsfront_tx_commit(w->front, w->queue, length,
-                            offload ? &o : NULL)) {
+    if (domsfront_tx_commit(w->front, w->queue, length, offload ? &o : NULL)) {
         count(&w->drops.offload);
     }
 }

@@ -24,10 +24,10 @@
 
 /* Frames that were dropped, and why. */
 struct worker_drops {
-    uint64_t offload;   /* From the kernel: needs an offload not in force. */
-    uint64_t too_long;  /* From the kernel: longer than the MTU allows. */
-    uint64_t down;      /* From the switch: the device is set down. */
-    uint64_t refused;   /* From the switch: the kernel did not take it. */
+    uint64_t offload;  /* From the kernel: needs an offload not in force. */
+    uint64_t too_long; /* From the kernel: longer than the MTU allows. */
+    uint64_t down;     /* From the switch: the device is set down. */
+    uint64_t refused;  /* From the switch: the kernel did not take it. */
 };
 
 struct worker {
