@@ -58,14 +58,13 @@ LIBRARIES = libdomsfront.a libdomsfront.so
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: programs libraries pkgconfig
+all: programs libraries
 
 include mk/tests.mk
 include mk/bench.mk
 
 programs: $(PROGRAMS:%=$(B)/bin/%)
 libraries: $(LIBRARIES:%=$(B)/lib/%)
-pkgconfig: $(B)/lib/pkgconfig/libdomsfront.pc
 
 # Packages.  Without root, says what is missing.
 deps:
@@ -143,11 +142,6 @@ $(B)/lib/libdomsfront.so: $(FRONT_OBJS) $(COMMON_OBJS) guestfront/lib/libdomsfro
 	@$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libdomsfront.so.0 \
 	    -Wl,--version-script=guestfront/lib/libdomsfront.map \
 	    -o $@ $(filter %.o,$^)
-$(B)/lib/pkgconfig/libdomsfront.pc: guestfront/lib/libdomsfront.pc.in Makefile
-	@mkdir -p $(@D)
-	@sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|' \
-	    -e 's|@includedir@|$(includedir)|; s|@VERSION@|$(VERSION)|' $< >$@
-
 demo: deps
 	@$(MAKE) --no-print-directory all debian-ovs
 	@tests/local/demo.sh $(abspath $(BUILD))
@@ -164,8 +158,10 @@ install: all
 	    $(DESTDIR)$(libdir)/libdomsfront.so.$(VERSION)
 	ln -sf libdomsfront.so.$(VERSION) $(DESTDIR)$(libdir)/libdomsfront.so.0
 	ln -sf libdomsfront.so.0 $(DESTDIR)$(libdir)/libdomsfront.so
-	install -m 644 $(B)/lib/pkgconfig/libdomsfront.pc \
-	    $(DESTDIR)$(pkgconfigdir)
+	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|' \
+	    -e 's|@includedir@|$(includedir)|; s|@VERSION@|$(VERSION)|' \
+	    guestfront/lib/libdomsfront.pc.in \
+	    >$(DESTDIR)$(pkgconfigdir)/libdomsfront.pc
 	install -m 644 guestfront/lib/domsfront.h $(DESTDIR)$(includedir)/doms
 	install -m 644 $(OVS_SRC)/vswitchd/vswitch.ovsschema $(DESTDIR)$(datadir)
 	install -m 644 tools/completion.bash $(DESTDIR)$(completionsdir)/doms-ctl
@@ -178,6 +174,6 @@ clean:
 distclean:
 	rm -rf $(BUILD)
 
-.PHONY: all programs libraries pkgconfig deps demo install clean distclean
+.PHONY: all programs libraries deps demo install clean distclean
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

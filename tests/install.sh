@@ -14,15 +14,15 @@ dest=$(mktemp -d)
 trap 'rm -rf "$dest"' EXIT
 
 env -u MAKEFLAGS -u MAKELEVEL make -s -C "$top" BUILD="$build" \
-    DESTDIR="$dest" prefix=/usr install >/dev/null
+    DESTDIR="$dest" prefix=/opt/doms install >/dev/null
 
-for file in usr/sbin/domsd usr/bin/doms-ctl usr/bin/doms-tap \
-    usr/bin/doms-local usr/lib/libdomsfront.a usr/lib/libdomsfront.so \
-    usr/include/doms/domsfront.h usr/share/man/man8/doms-ctl.8 \
-    usr/share/man/man8/domsd.8 usr/share/man/man1/doms-tap.1 \
-    usr/share/man/man3/libdomsfront.3 \
-    usr/share/doms/vswitch.ovsschema \
-    usr/share/bash-completion/completions/doms-ctl; do
+for file in opt/doms/sbin/domsd opt/doms/bin/doms-ctl opt/doms/bin/doms-tap \
+    opt/doms/bin/doms-local opt/doms/lib/libdomsfront.a opt/doms/lib/libdomsfront.so \
+    opt/doms/include/doms/domsfront.h opt/doms/share/man/man8/doms-ctl.8 \
+    opt/doms/share/man/man8/domsd.8 opt/doms/share/man/man1/doms-tap.1 \
+    opt/doms/share/man/man3/libdomsfront.3 \
+    opt/doms/share/doms/vswitch.ovsschema \
+    opt/doms/share/bash-completion/completions/doms-ctl; do
     if [ ! -s "$dest/$file" ]; then
         echo "install: $file is missing" >&2
         exit 1
@@ -46,20 +46,23 @@ main(void)
     return 0;
 }
 END
-export PKG_CONFIG_SYSROOT_DIR="$dest" PKG_CONFIG_LIBDIR="$dest/usr/lib/pkgconfig"
+export PKG_CONFIG_SYSROOT_DIR="$dest" PKG_CONFIG_LIBDIR="$dest/opt/doms/lib/pkgconfig"
 for static in '' --static; do
     flags=$(pkg-config $static --cflags --libs libdomsfront)
     # shellcheck disable=SC2086
     ${CC:-gcc} -Wall -Werror -o "$dest/user" "$dest/user.c" $flags \
         ${static:+-static}
-    LD_LIBRARY_PATH=$dest/usr/lib "$dest/user" | grep -q name
+    LD_LIBRARY_PATH=$dest/opt/doms/lib "$dest/user" | grep -q name
+    # shellcheck disable=SC2086
+    ${CC:-gcc} -Wall -Werror -o "$dest/echo" \
+        "$top/guestfront/lib/examples/echo.c" $flags
 done
 
-"$dest/usr/sbin/domsd" --version | grep -q 'Open vSwitch'
-"$dest/usr/bin/doms-ctl" version >/dev/null
-"$dest/usr/bin/doms-tap" --help >/dev/null
-"$dest/usr/bin/doms-local" --help >/dev/null
-for page in "$dest"/usr/share/man/man?/*; do
+"$dest/opt/doms/sbin/domsd" --version | grep -q 'Open vSwitch'
+"$dest/opt/doms/bin/doms-ctl" version >/dev/null
+"$dest/opt/doms/bin/doms-tap" --help >/dev/null
+"$dest/opt/doms/bin/doms-local" --help >/dev/null
+for page in "$dest"/opt/doms/share/man/man?/*; do
     man --warnings -l "$page" >/dev/null 2>"$dest/man.log" || :
     if [ -s "$dest/man.log" ]; then
         cat "$dest/man.log" >&2
