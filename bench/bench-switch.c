@@ -25,7 +25,7 @@
 #include "guestfront/lib/domsfront.h"
 
 #define BURST 32
-#define WINDOW 768       /* Frames under way at most. */
+#define MAX_WINDOW 768   /* Frames under way at most. */
 #define N_TRIPS 20000    /* Round trips. */
 #define SET_UP_NS (UINT64_C(10) * 1000 * 1000 * 1000)
 
@@ -38,6 +38,8 @@ struct options {
     int cpu;              /* Of both guests. */
     int switch_cpu;       /* Of the PMD thread. */
     bool private_buffers; /* Copy frames in. */
+    unsigned int window;  /* Frames under way: as many as one ring surely
+                           * holds, so that none is lost. */
 };
 
 struct result {
@@ -60,7 +62,7 @@ fail(const char *what)
 
 /* Attaches both guests. */
 static void
-attach(const struct options *o)
+attach(struct options *o)
 {
     uint64_t deadline = bench_now_ns() + SET_UP_NS;
     struct domsfront_status status[2];
@@ -89,6 +91,11 @@ attach(const struct options *o)
              || status[1].state != DOMSFRONT_UP);
     if (o->size > status[0].mtu + 14u) {
         fail("SIZE is above the port's MTU");
+    }
+
+    o->window = status[1].arena_size / 8 * 7 / (o->size + 16);
+    if (o->window > MAX_WINDOW) {
+        o->window = MAX_WINDOW;
     }
 
     /* Ethernet with a local experimental type: no stack takes part. */
@@ -138,13 +145,13 @@ bench_rate(const struct options *o, struct result *r)
 {
     uint64_t start = bench_now_ns();
     uint64_t end = start + o->seconds * 1e9;
-    uint64_t now = start, last_received = start;
+    uint64_t now = start, last_received;
 
     while (now < end) {
         for (int i = 0; i < 256; i++) {
             unsigned int n;
 
-            if (r->n_sent - r->n_received <= WINDOW - BURST) {
+            if (r->n_sent - r->n_received <= o->window - BURST) {
                 for (n = 0; n < BURST && put_frame(fronts[0], frame_ab, o);
                      n++) {
                     continue;
