@@ -55,6 +55,8 @@ OVS_BASE_LIBS = $(OVS_LIB)/libopenvswitch.a $(OVS_LIB)/libopenvswitchavx512.a \
 PROGRAMS = domsd doms-ctl doms-tap
 LIBRARIES = libdomsfront.a libdomsfront.so
 
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
 .DELETE_ON_ERROR:
 .SECONDARY:
 

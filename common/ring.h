@@ -380,6 +380,21 @@ doms_ring_peek(struct doms_ring_reader *r, struct doms_record *rec)
     return true;
 }
 
+/* Copies the offload fields of 'rec', whose flags must have
+ * DOMS_RECORD_OFFLOAD, into '*o', reading each word once.  They are still to
+ * be checked against the frame. */
+static inline void
+doms_record_read_offload(const struct doms_record *rec,
+                         struct doms_offload *o)
+{
+    const uint64_t *shared = (const uint64_t *) rec->data;
+    uint64_t words[2];
+
+    words[0] = DOMS_READ_ONCE(shared[0]);
+    words[1] = DOMS_READ_ONCE(shared[1]);
+    memcpy(o, words, sizeof *o);
+}
+
 /* Gives all taken records' room back to the writer.  Returns true if there
  * were any. */
 static inline bool

@@ -17,9 +17,7 @@
 #include "doms/door.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,6 +27,7 @@
 #include "common/socket-msg.h"
 #include "doms/channel.h"
 #include "doms/ports.h"
+#include "doms/socket-memory.h"
 #include "dirs.h"
 #include "fatal-signal.h"
 #include "hash.h"
@@ -185,124 +184,6 @@ conn_is_dead(const struct conn *conn)
 /* Channels. */
 
 static void
-unmap_channel(struct doms_channel *ch)
-{
-    size_t size = doms_group_size(&ch->geometry);
-
-    if (ch->own) {
-        munmap(ch->own, size);
-    }
-    if (ch->peer_group) {
-        munmap(CONST_CAST(struct doms_health *, ch->peer_group), size);
-    }
-    for (uint32_t i = 0; i < ch->geometry.n_queues; i++) {
-        if (ch->queues[i].bell_fd >= 0) {
-            close(ch->queues[i].bell_fd);
-        }
-        if (ch->queues[i].peer_bell_fd >= 0) {
-            close(ch->queues[i].peer_bell_fd);
-        }
-    }
-}
-
-/* Makes a group of 'size' zero bytes, maps it with 'prot' into '*mapping', and
- * adds 'seals' to those against a change of its size.  Returns its file
- * descriptor or a negative errno value. */
-static int
-make_group(const char *name, size_t size, int prot, int seals, void **mapping)
-{
-    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    if (fd < 0) {
-        return -errno;
-    }
-    seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-    if (!ftruncate(fd, size)) {
-        void *p = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
-
-        if (p != MAP_FAILED) {
-            /* F_SEAL_FUTURE_WRITE spares the mapping that exists. */
-            if (!fcntl(fd, F_ADD_SEALS, seals)) {
-                *mapping = p;
-                return fd;
-            }
-            munmap(p, size);
-        }
-    }
-
-    int error = errno;
-    close(fd);
-    return -error;
-}
-
-/* Makes the doorbells of queue 'i'.  The guest's ends go to 'fds'.  Returns 0
- * or a positive errno value. */
-static int
-make_bells(struct doms_channel_queue *queue, int fds[2])
-{
-    int to_guest[2], to_switch[2];
-
-    if (pipe2(to_guest, O_CLOEXEC | O_NONBLOCK)) {
-        return errno;
-    }
-    if (pipe2(to_switch, O_CLOEXEC | O_NONBLOCK)) {
-        int error = errno;
-
-        close(to_guest[0]);
-        close(to_guest[1]);
-        return error;
-    }
-    queue->bell_fd = to_guest[1];
-    queue->peer_bell_fd = to_switch[0];
-    fds[0] = to_guest[0];
-    fds[1] = to_switch[1];
-    return 0;
-}
-
-/* Makes the shared memory and doorbells of 'ch'.  The guest's file descriptors
- * go to 'fds', their number to '*n_fds', also after an error, and the caller
- * closes them.  Returns 0 or a positive errno value. */
-static int
-make_shared(struct doms_channel *ch, int fds[DOMS_MSG_MAX_FDS],
-            unsigned int *n_fds)
-{
-    size_t size = doms_group_size(&ch->geometry);
-    void *peer = NULL;
-    void *own = NULL;
-    int error;
-    int fd;
-
-    *n_fds = 0;
-    fd = make_group("doms-front", size, PROT_READ, 0, &peer);
-    if (fd < 0) {
-        return -fd;
-    }
-    fds[(*n_fds)++] = fd;
-    ch->peer_group = peer;
-    ch->unmap = unmap_channel;
-
-    fd = make_group("doms-switch", size, PROT_READ | PROT_WRITE,
-                    F_SEAL_FUTURE_WRITE, &own);
-    if (fd < 0) {
-        return -fd;
-    }
-    fds[(*n_fds)++] = fd;
-    ch->own = own;
-
-    if (ch->features & DOMS_F_DOORBELL) {
-        for (uint32_t i = 0; i < ch->geometry.n_queues; i++) {
-            error = make_bells(&ch->queues[i], &fds[*n_fds]);
-            if (error) {
-                return error;
-            }
-            *n_fds += 2;
-        }
-    }
-    doms_channel_init_queues(ch, own, peer);
-    return 0;
-}
-
-static void
 fill_config(struct doms_msg_config *msg, const struct doms_channel *ch,
             const struct doms_port_config *config)
 {
@@ -319,15 +200,16 @@ static struct doms_channel *
 make_channel(struct conn *conn, const struct doms_port_config *config)
 {
     const struct doms_msg_hello *hello = &conn->hello;
+    uint64_t features = hello->features & config->features;
     struct doms_geometry geometry = {
         .n_queues = MIN(hello->n_queues, config->n_queues),
-        .arena_size = config->arena_is_set || !hello->arena_size
-                          ? config->arena_size
-                          : hello->arena_size,
+        .arena_size = config->arena_is_set ? config->arena_size
+                      : hello->arena_size  ? hello->arena_size
+                      : features & DOMS_F_TSO ? DOMS_ARENA_TSO_DEFAULT
+                                              : DOMS_ARENA_DEFAULT,
     };
-    struct doms_channel *ch
-        = doms_channel_create(&door_socket, hello->name, &geometry,
-                              hello->features & config->features);
+    struct doms_channel *ch = doms_channel_create(&door_socket, hello->name,
+                                                  &geometry, features);
 
     ch->pid = conn->pid;
     ch->mac = config->mac;
@@ -353,7 +235,7 @@ conn_offer(struct conn *conn)
         return;
     }
     conn->channel = make_channel(conn, &config);
-    error = make_shared(conn->channel, fds, &n_fds);
+    error = socket_memory_make(conn->channel, fds, &n_fds);
     if (!error) {
         const struct doms_channel *ch = conn->channel;
 

@@ -16,6 +16,7 @@ struct frame_headers {
     uint32_t l3_ofs;
     uint32_t l4_ofs;
     uint32_t payload_ofs; /* After the TCP header; else 'l4_ofs'. */
+    uint32_t end;         /* Of the IP packet; Ethernet padding may follow. */
     bool is_ipv4;
     uint8_t proto;
 };
@@ -57,11 +58,12 @@ find_headers(const uint8_t *frame, uint32_t length, struct frame_headers *h)
         const struct ip_header *ip = (const void *) (frame + h->l3_ofs);
 
         if (length < h->l3_ofs + IP_HEADER_LEN
-            || IP_IHL(ip->ip_ihl_ver) < 5
+            || IP_VER(ip->ip_ihl_ver) != 4 || IP_IHL(ip->ip_ihl_ver) < 5
             || ip->ip_frag_off & htons(IP_MORE_FRAGMENTS | IP_FRAG_OFF_MASK)) {
             return false;
         }
         h->l4_ofs = h->l3_ofs + IP_IHL(ip->ip_ihl_ver) * 4;
+        h->end = h->l3_ofs + ntohs(ip->ip_tot_len);
         h->proto = ip->ip_proto;
         h->is_ipv4 = true;
     } else if (type == ETH_TYPE_IPV6) {
@@ -72,6 +74,7 @@ find_headers(const uint8_t *frame, uint32_t length, struct frame_headers *h)
             return false;
         }
         h->l4_ofs = h->l3_ofs + IPV6_HEADER_LEN;
+        h->end = h->l4_ofs + ntohs(ip6->ip6_ctlun.ip6_un1.ip6_un1_plen);
         h->proto = ip6->ip6_ctlun.ip6_un1.ip6_un1_nxt;
         h->is_ipv4 = false;
     } else {
@@ -80,7 +83,7 @@ find_headers(const uint8_t *frame, uint32_t length, struct frame_headers *h)
 
     min_l4 = h->proto == IPPROTO_TCP ? TCP_HEADER_LEN
              : h->proto == IPPROTO_UDP ? UDP_HEADER_LEN : UINT16_MAX;
-    if (length < h->l4_ofs + min_l4) {
+    if (h->end > length || h->end < h->l4_ofs + min_l4) {
         return false;
     }
     h->payload_ofs = h->l4_ofs;
@@ -88,7 +91,7 @@ find_headers(const uint8_t *frame, uint32_t length, struct frame_headers *h)
         const struct tcp_header *tcp = (const void *) (frame + h->l4_ofs);
 
         h->payload_ofs += TCP_OFFSET(tcp->tcp_ctl) * 4;
-        if (TCP_OFFSET(tcp->tcp_ctl) < 5 || length < h->payload_ofs) {
+        if (TCP_OFFSET(tcp->tcp_ctl) < 5 || h->end < h->payload_ofs) {
             return false;
         }
     }
@@ -110,13 +113,12 @@ csum_field(uint8_t *frame, const struct frame_headers *h)
     return (ovs_be16 *) (frame + h->l4_ofs + csum_field_ofs(h->proto));
 }
 
-/* Returns the sum of the pseudo header of the frame whose transport header and
- * payload are 'l4_length' bytes. */
+/* Returns the sum of the pseudo header of 'frame'. */
 static uint32_t
-pseudo_sum(const uint8_t *frame, const struct frame_headers *h,
-           uint32_t l4_length)
+pseudo_sum(const uint8_t *frame, const struct frame_headers *h)
 {
     const uint8_t *l3 = frame + h->l3_ofs;
+    uint32_t l4_length = h->end - h->l4_ofs;
     uint32_t sum;
 
     if (h->is_ipv4) {
@@ -130,17 +132,16 @@ pseudo_sum(const uint8_t *frame, const struct frame_headers *h,
     return csum_add16(sum, htons(l4_length & 0xffff));
 }
 
-/* Makes the transport checksum of the 'length' bytes at 'frame'. */
+/* Makes the transport checksum of 'frame'. */
 static void
-fill_csum(uint8_t *frame, uint32_t length, const struct frame_headers *h)
+fill_csum(uint8_t *frame, const struct frame_headers *h)
 {
-    uint32_t l4_length = length - h->l4_ofs;
     ovs_be16 *field = csum_field(frame, h);
     ovs_be16 csum;
 
     put_unaligned_be16(field, 0);
-    csum = csum_finish(csum_continue(pseudo_sum(frame, h, l4_length),
-                                     frame + h->l4_ofs, l4_length));
+    csum = csum_finish(csum_continue(pseudo_sum(frame, h), frame + h->l4_ofs,
+                                     h->end - h->l4_ofs));
     if (!csum && h->proto == IPPROTO_UDP) {
         csum = htons(0xffff); /* 0 would say that there is none (RFC 768). */
     }
@@ -154,9 +155,12 @@ fill_other_csum(uint8_t *frame, uint32_t length, const struct doms_offload *o)
 {
     uint32_t sum = csum_continue(0, frame + o->csum_start,
                                  length - o->csum_start);
+    ovs_be16 csum = csum_finish(sum);
 
+    /* Both are zero in ones' complement, but 0 in UDP means that there is
+     * no checksum. */
     put_unaligned_be16((ovs_be16 *) (frame + o->csum_start + o->csum_offset),
-                       csum_finish(sum));
+                       csum ? csum : htons(0xffff));
 }
 
 /* Puts what the guest said in 'o', a private copy, into the flags of 'packet',
@@ -176,7 +180,7 @@ offload_from_guest(const struct doms_offload *o, uint64_t features,
         return false;
     }
     if (!(o->flags & DOMS_OFFLOAD_NEEDS_CSUM)) {
-        return gso_type == DOMS_GSO_NONE;
+        return o->gso_type == DOMS_GSO_NONE;
     }
     if (!(features & DOMS_F_CSUM)
         || (uint64_t) o->csum_start + o->csum_offset + 2 > length) {
@@ -186,9 +190,9 @@ offload_from_guest(const struct doms_offload *o, uint64_t features,
     is_tcp_or_udp = find_headers(frame, length, &h)
                     && o->csum_start == h.l4_ofs
                     && o->csum_offset == csum_field_ofs(h.proto);
-    if (gso_type != DOMS_GSO_NONE) {
+    if (o->gso_type != DOMS_GSO_NONE) {
         if (!(features & DOMS_F_TSO) || !o->gso_size || !is_tcp_or_udp
-            || h.proto != IPPROTO_TCP
+            || h.proto != IPPROTO_TCP || h.end != length
             || gso_type != (h.is_ipv4 ? DOMS_GSO_TCPV4 : DOMS_GSO_TCPV6)) {
             return false;
         }
@@ -237,18 +241,20 @@ offload_to_guest(struct dp_packet *packet, uint64_t features, int mtu,
         return OFFLOAD_IMPOSSIBLE;
     }
     segment = dp_packet_hwol_is_tso(packet) && h.proto == IPPROTO_TCP
-              && length - h.l3_ofs > mtu;
+              && h.end == length && length - h.l3_ofs > mtu;
     if (!segment && length - h.l3_ofs > mtu) {
         return OFFLOAD_IMPOSSIBLE;
     }
     if (segment && !segment_size(&h, mtu)) {
         return OFFLOAD_IMPOSSIBLE;
     }
-    if (segment && !(features & DOMS_F_TSO)) {
+    /* The kernel's own interfaces, such as br0, make frames of up to 64 KiB,
+     * which no record holds. */
+    if (segment && (!(features & DOMS_F_TSO) || length > DOMS_FRAME_MAX)) {
         return OFFLOAD_SEGMENT;
     }
     if (!(features & DOMS_F_CSUM)) {
-        fill_csum(frame, length, &h);
+        fill_csum(frame, &h);
         return OFFLOAD_DONE;
     }
 
@@ -265,16 +271,15 @@ offload_to_guest(struct dp_packet *packet, uint64_t features, int mtu,
      * changed an address since the guest put it there. */
     put_unaligned_be16(csum_field(frame, &h),
                        (OVS_FORCE ovs_be16) ~(OVS_FORCE uint16_t) csum_finish(
-                           pseudo_sum(frame, &h, length - h.l4_ofs)));
+                           pseudo_sum(frame, &h)));
     return OFFLOAD_PASS;
 }
 
-/* Turns 'segment', which has the headers of the whole frame and 'length' bytes
- * in all, into segment number 'i', which starts 'ofs' bytes into the payload. */
+/* Turns 'segment', which has the headers of the whole frame and ends where 'h'
+ * says, into segment number 'i', which starts 'ofs' bytes into the payload. */
 static void
-finish_segment(uint8_t *segment, uint32_t length,
-               const struct frame_headers *h, uint32_t i, uint32_t ofs,
-               bool is_last)
+finish_segment(uint8_t *segment, const struct frame_headers *h, uint32_t i,
+               uint32_t ofs, bool is_last)
 {
     struct tcp_header *tcp = (void *) (segment + h->l4_ofs);
     uint16_t flags = TCP_FLAGS(tcp->tcp_ctl);
@@ -283,14 +288,14 @@ finish_segment(uint8_t *segment, uint32_t length,
     if (h->is_ipv4) {
         struct ip_header *ip = (void *) (segment + h->l3_ofs);
 
-        ip->ip_tot_len = htons(length - h->l3_ofs);
+        ip->ip_tot_len = htons(h->end - h->l3_ofs);
         ip->ip_id = htons(ntohs(ip->ip_id) + i);
         ip->ip_csum = 0;
         ip->ip_csum = csum(ip, h->l4_ofs - h->l3_ofs);
     } else {
         struct ovs_16aligned_ip6_hdr *ip6 = (void *) (segment + h->l3_ofs);
 
-        ip6->ip6_ctlun.ip6_un1.ip6_un1_plen = htons(length - h->l4_ofs);
+        ip6->ip6_ctlun.ip6_un1.ip6_un1_plen = htons(h->end - h->l4_ofs);
     }
 
     put_16aligned_be32(&tcp->tcp_seq, htonl(seq + ofs));
@@ -301,7 +306,7 @@ finish_segment(uint8_t *segment, uint32_t length,
         flags &= ~TCP_CWR;
     }
     tcp->tcp_ctl = TCP_CTL(flags, TCP_OFFSET(tcp->tcp_ctl));
-    fill_csum(segment, length, h);
+    fill_csum(segment, h);
 }
 
 /* Cuts 'packet', for which offload_to_guest() said OFFLOAD_SEGMENT, into
@@ -324,14 +329,14 @@ offload_segment_to_ring(const struct dp_packet *packet, int mtu,
         return true;
     }
     size = segment_size(&h, mtu);
-    payload = length - h.payload_ofs;
+    payload = h.end - h.payload_ofs;
     for (uint32_t i = 0, ofs = 0; ofs < payload; i++, ofs += size) {
         uint32_t n = MIN(size, payload - ofs);
 
         memcpy(segment, frame, h.payload_ofs);
         memcpy(segment + h.payload_ofs, frame + h.payload_ofs + ofs, n);
-        finish_segment(segment, h.payload_ofs + n, &h, i, ofs,
-                       ofs + n == payload);
+        h.end = h.payload_ofs + n;
+        finish_segment(segment, &h, i, ofs, ofs + n == payload);
         if (!doms_ring_write(w, segment, h.payload_ofs + n, 0)) {
             return false;
         }

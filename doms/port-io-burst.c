@@ -74,7 +74,7 @@ rx_offloaded(struct packet_pool *pool, const struct doms_record *rec,
     struct doms_offload offload;
     struct dp_packet *packet;
 
-    memcpy(&offload, rec->data, sizeof offload);
+    doms_record_read_offload(rec, &offload);
     if (offload.gso_type == DOMS_GSO_NONE
         && length > limits->mtu + FRAME_OVERHEAD) {
         port_io_add(&stats->oversize, 1);
@@ -207,8 +207,7 @@ PORT_IO_TX(struct doms_channel_queue *queue,
         uint32_t length = dp_packet_size(packet);
         void *place;
 
-        if (OVS_UNLIKELY(offload_is_needed(packet))
-            && length <= DOMS_FRAME_MAX) {
+        if (OVS_UNLIKELY(offload_is_needed(packet))) {
             if (!tx_offloaded(w, packet, limits, stats)) {
                 break;
             }

@@ -70,9 +70,15 @@ ctl_format_vlans(const int64_t *vlans, size_t n)
 static char *
 unreachable_db(const struct ctl_options *options, const char *problem)
 {
-    return xasprintf("the database %s cannot be used: %s; start the switch, "
-                     "or name its run directory with --rundir or OVS_RUNDIR",
-                     options->db, problem);
+    /* A switch's run directory is root's own. */
+    const char *remedy
+        = !strcmp(problem, ovs_strerror(EACCES))
+              ? "use sudo"
+              : "start the switch, or name its run directory with --rundir or "
+                "OVS_RUNDIR";
+
+    return xasprintf("the database %s cannot be used: %s; %s", options->db,
+                     problem, remedy);
 }
 
 static void

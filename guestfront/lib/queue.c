@@ -102,18 +102,13 @@ df_offload_is_valid(const struct domsfront_offload *o, uint32_t length,
            && o->flags & DOMSFRONT_CSUM_NEEDED && o->hdr_len <= length;
 }
 
-/* Copies the struct doms_offload at 'data', which the switch may be changing,
- * into '*o', reading each word once. */
+/* Copies the offload fields of 'rec' into '*o'. */
 static void
-read_offload(const uint8_t *data, struct domsfront_offload *o)
+read_offload(const struct doms_record *rec, struct domsfront_offload *o)
 {
-    const uint64_t *words = (const uint64_t *) data;
     struct doms_offload copy;
-    uint64_t w[2];
 
-    w[0] = DOMS_READ_ONCE(words[0]);
-    w[1] = DOMS_READ_ONCE(words[1]);
-    memcpy(&copy, w, sizeof copy);
+    doms_record_read_offload(rec, &copy);
     *o = (struct domsfront_offload){
         .flags = copy.flags,
         .gso_type = copy.gso_type,
@@ -154,7 +149,7 @@ take_frame(struct df_queue *q, struct domsfront_frame *frame)
         frame->length = rec.length;
         memset(&frame->offload, 0, sizeof frame->offload);
         if (rec.flags & DOMS_RECORD_OFFLOAD) {
-            read_offload(rec.data, &frame->offload);
+            read_offload(&rec, &frame->offload);
             frame->data = rec.data + sizeof(struct doms_offload);
             frame->length -= sizeof(struct doms_offload);
             if (!df_offload_is_valid(&frame->offload, frame->length,
