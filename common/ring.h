@@ -213,8 +213,8 @@ doms_ring_has_room__(const struct doms_ring_writer *w, uint32_t end)
            && end - w->freed <= w->arena_size;
 }
 
-/* Returns the place of a record of up to 'length' bytes, which must be 1 to
- * DOMS_LENGTH_MASK, or NULL if the ring is full or broken.
+/* Returns the place of a record of up to 'length' bytes, which must be what a
+ * reader accepts (doms_ring_peek()) and is the caller's to check, or NULL if the ring is full or broken.
  *
  * The record does not exist for the reader before doms_ring_commit() and
  * doms_ring_publish().  A second reservation replaces the first. */
@@ -362,8 +362,10 @@ doms_ring_peek(struct doms_ring_reader *r, struct doms_record *rec)
             r->head = r->tail;
             return false;
         }
-        min += sizeof(struct doms_offload);
-        max += sizeof(struct doms_offload);
+        if (flags & DOMS_RECORD_OFFLOAD) {
+            min += sizeof(struct doms_offload);
+            max += sizeof(struct doms_offload);
+        }
     }
     if (DOMS_UNLIKELY(length < min || length > max)) {
         r->broken = DOMS_RING_BAD_LENGTH;
@@ -411,7 +413,8 @@ doms_ring_release(struct doms_ring_reader *r)
 /* Copies the next record, of at most 'size' bytes, to 'buf' and takes it out,
  * without releasing.  '*rec' tells its length and flags, and 'rec->data' is
  * 'buf'.  Returns 0, EAGAIN if there is no record, EMSGSIZE if it is longer
- * than 'size' (it is taken all the same), or EPROTO if the ring is broken. */
+ * than 'size' (it is taken all the same, and 'rec->data' is NULL), or EPROTO if
+ * the ring is broken. */
 static inline int
 doms_ring_read(struct doms_ring_reader *r, void *buf, uint32_t size,
                struct doms_record *rec)
@@ -420,6 +423,7 @@ doms_ring_read(struct doms_ring_reader *r, void *buf, uint32_t size,
         return r->broken ? EPROTO : EAGAIN;
     }
     if (rec->length > size) {
+        rec->data = NULL;
         return EMSGSIZE;
     }
     memcpy(buf, rec->data, rec->length);

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the fuzzers' first inputs.
+
+usage: tests/fuzz/make-seeds.py FOLDER
+
+Writes FOLDER/fuzz-ring/* and FOLDER/fuzz-socket-msg/*: legal traffic, and each
+kind of broken rule once, so that a fuzzer need not find these by itself.
+"""
+
+import os
+import struct
+import sys
+
+# Steps of fuzz-ring.c.
+(HEAD, HEAD_ADD, ENTRY, ENTRY_RAW, TAIL, TAIL_ADD, READ, COPY, RELEASE, WRITE,
+ PUBLISH, DRAINED) = range(12)
+
+
+def ring(steps, flags=1, count=0, pos=0):
+    """Returns an input of fuzz-ring.c."""
+    return (struct.pack('<BII', flags, count, pos) +
+            b''.join(struct.pack('<BI', what, x & 0xffffffff)
+                     for what, x in steps))
+
+
+def rings():
+    """Returns inputs of fuzz-ring.c by name."""
+    receive = [(ENTRY, 60), (HEAD_ADD, 1), (READ, 32), (RELEASE, 0)]
+    send = [(WRITE, 1500 << 16 | 1500), (PUBLISH, 0), (TAIL_ADD, 1),
+            (DRAINED, 0)]
+    offer = [(HEAD_ADD, 1), (READ, 1), (COPY, 2000)]
+    seeds = {
+        'receive': ring(receive * 20),
+        'send': ring(send * 20),
+        'overflow': ring((receive + send) * 20, count=2**32 - 5,
+                         pos=2**32 - 160),
+        'copy': ring([(ENTRY, 1500), (HEAD_ADD, 1), (COPY, 1500),
+                      (ENTRY, 1500), (HEAD_ADD, 1), (COPY, 1499)]),
+        'full': ring([(WRITE, 61440 << 16 | 61440)] * 3 + send),
+        'shrinks': ring([(WRITE, 9000 << 16 | 100), (PUBLISH, 0)],
+                        pos=128 * 1024 - 1024),
+        'jumps': ring([(WRITE, 9000 << 16 | 9000), (PUBLISH, 0)],
+                      pos=128 * 1024 - 1024),
+        'head-back': ring([(HEAD_ADD, -1), (READ, 9), (COPY, 99)]),
+        'head-far': ring([(HEAD, 1025), (READ, 9)]),
+        'tail-far': ring(send + [(TAIL_ADD, 1), (DRAINED, 0)] + send),
+        'tail-back': ring(send + [(TAIL_ADD, -1), (DRAINED, 0)] + send),
+    }
+    for length in (0, 13, 14, 61440, 61441, 61456, 61457, 65535):
+        for flags in (0, 1, 2):
+            entry = [(ENTRY_RAW, length | flags << 16)]
+            seeds['entry-%d-%d' % (length, flags)] = ring(entry + offer)
+    return seeds
+
+
+def message(kind, body=b'', version=1, magic=0x444f4d53):
+    """Returns a message of the socket door."""
+    return struct.pack('=IHH', magic, version, kind) + body
+
+
+def messages():
+    """Returns inputs of fuzz-socket-msg.c by name."""
+    mac = bytes([2, 0, 0, 0, 0, 1])
+    config = mac + struct.pack('=HI', 1500, 1)
+
+    def hello(name=b'guest1', queues=1, arena=0, guest_mac=mac):
+        return message(1, struct.pack('=QIHH6s2x64s', 7, arena, queues, 0,
+                                      guest_mac, name))
+
+    def welcome(features=1, queues=2, fds=2):
+        return message(2, struct.pack('=QIHHI', features, 524288, queues, fds,
+                                      1) + config)
+
+    return {
+        'hello': hello(),
+        'hello-name': hello(name=b'a' * 64),
+        'hello-queues': hello(queues=17),
+        'hello-arena': hello(arena=300000),
+        'hello-mac': hello(guest_mac=b'\1' * 6),
+        'welcome': welcome(),
+        'welcome-doorbell': welcome(features=7, queues=16, fds=34),
+        'welcome-fds': welcome(fds=3),
+        'ready': message(3),
+        'config': message(4, config),
+        'refuse': message(5, struct.pack('=I160s', 16, b'attached already')),
+        'version': message(1, version=2),
+        'type': message(6),
+        'short': b'\0',
+        'long': hello() * 3,
+        'mac': b'02:ab:cd:ef:01:9f',
+        'name': b'guest-1.example_2',
+    }
+
+
+def main():
+    """Writes all seeds."""
+    if len(sys.argv) != 2:
+        sys.exit('usage: make-seeds.py FOLDER')
+    for target, seeds in (('fuzz-ring', rings()),
+                          ('fuzz-socket-msg', messages())):
+        folder = os.path.join(sys.argv[1], target)
+        os.makedirs(folder, exist_ok=True)
+        for name, data in seeds.items():
+            with open(os.path.join(folder, name), 'wb') as seed:
+                seed.write(data)
+
+
+if __name__ == '__main__':
+    main()
