@@ -127,13 +127,15 @@ show doms-ctl attach blue mtu=1500
 guests_wait red blue
 show doms-ctl list
 
-step "Ping: red asks, blue answers." "No packets pass: see the flows above."
+step "Ping: red asks, blue answers." \
+     "No packets pass.  Does a firewall of this machine drop them?"
 wait_until 5 reaches red "${ADDR[blue]}"
 show ip netns exec "$ID-red" ping -c 20 -i 0.05 -q "${ADDR[blue]}" \
     | tee "$RUN/ping.txt"
 rtt=$(sed -n 's|.*rtt [^=]*= [^/]*/\([^/]*\)/.*|\1|p' "$RUN/ping.txt")
 
-step "Move data: TCP from red to blue." "iperf3 says why."
+step "Move data: TCP from red to blue." \
+     "See what iperf3 says above."
 iperf_shown -t 3 -i 1
 speed=$mbps
 

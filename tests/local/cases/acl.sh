@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# An OpenFlow rule that drops bites, lets all else pass, and heals when removed.
+# An OpenFlow rule that drops bites, lets all else pass, and can be removed.
 begin_with a b
 
 matched() {

@@ -37,7 +37,8 @@ refused 2 "mac: $mac is already in use by port a" 'choose another' \
 for bad in 02:00:00:00:00 02:00:00:00:00:0g 020000000001 ''; do
     refused 2 'mac: ' '02:00:00:00:00:01' ctl attach c "mac=$bad"
 done
-refused 2 'mac: .*multicast' 'even first byte' ctl attach c mac=01:00:00:00:00:01
+refused 2 'mac: .*multicast' 'even first byte' ctl attach c \
+    mac=01:00:00:00:00:01
 refused 2 'mac: .*zero' '02:00:00:00:00:01' ctl attach c mac=00:00:00:00:00:00
 for bad in 575 9217 99999999999999999999 -1 1500x; do
     refused 2 'mtu: ' '576 to 9216' ctl attach c "mtu=$bad"
@@ -76,7 +77,8 @@ done
 as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 refused 1 'not root' 'sudo' as_nobody "$RUN/programs/doms-local" start \
     --rundir "$RUN/x"
-refused 1 '/dev/net/tun' 'root|sudo' as_nobody "$RUN/programs/doms-tap" --name c
+refused 1 '/dev/net/tun' 'root|sudo' as_nobody "$RUN/programs/doms-tap" \
+    --name c
 refused 3 'Permission denied' 'sudo' as_nobody "$RUN/programs/doms-ctl" list
 
 # No /dev/net/tun.

@@ -11,7 +11,7 @@ rounds=0
 while kill -0 "$iperf_pid" 2>/dev/null; do
     ctl attach c
     guests_wait c d
-    check_ping c d
+    wait_until 5 reaches c "${ADDR[d]}"
     guest_stop d
     wait_until 5 state_is d waiting
     ctl detach c

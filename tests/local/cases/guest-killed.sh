@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# kill -9 of a guest mid-burst: others are unharmed, its port waits, it returns.
+# kill -9 of a guest mid-burst: others go on, its port waits, it returns.
 begin_with a b c
 
 iperf_start a b -t 4
@@ -19,7 +19,8 @@ for round in 1 2 3; do
     wait_until_not 5 guest_pid c
     guest_start c
     guests_wait c
-    check_ping c b
+    # b's ring is full at times, so a single ping may be lost.
+    wait_until 5 reaches c "${ADDR[b]}"
 done
 iperf_pid=$transfer
 iperf_json=$transfer_json

@@ -10,7 +10,7 @@ done >"$RUN/guests"
 began=$(now_ms)
 ctl attach --from "$RUN/guests"
 all_up() {
-    [ "$(ctl --json list | jq '[.[] | select(.state == "up")] | length')" = $n ]
+    [ "$(ctl --json list | jq 'map(select(.state == "up")) | length')" = $n ]
 }
 wait_until 20 all_up
 measure "attach_ms=$(($(now_ms) - began))"

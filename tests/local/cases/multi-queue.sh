@@ -8,7 +8,8 @@ for name in a b; do
 done
 guests_wait a b
 for name in a b; do
-    check_match "queues of $name" "$(guest_status $name '.queues | tostring')" \
+    check_match "queues of $name" \
+        "$(guest_status $name '.queues | tostring')" \
         '"channel":2.*"port":2'
 done
 check_ping a b

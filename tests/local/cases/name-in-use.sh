@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# A second process with a guest's name is told so, and the first is undisturbed.
+# A second process with a guest's name is told so; the first is undisturbed.
 begin_with a b
 pid=$(guest_pid a)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ovs-vsctl, ovs-ofctl and ovs-appctl alone attach guests and show all about them.
+# ovs-vsctl, ovs-ofctl and ovs-appctl alone attach guests and show them.
 instance_begin
 switch_start
 guest_start a
@@ -29,7 +29,8 @@ counted() { (($(get a "statistics:$1") >= $2)); }
 wait_until 8 counted rx_packets 5
 check "doms_rx_batches" counted doms_rx_batches 1
 check "doms_tx_packets" counted doms_tx_packets 5
-check "doms_rx_bad_records is 0" [ "$(get a statistics:doms_rx_bad_records)" = 0 ]
+check "doms_rx_bad_records is 0" \
+    [ "$(get a statistics:doms_rx_bad_records)" = 0 ]
 
 ports=$(ofctl dump-ports-desc br0)
 check_match "dump-ports-desc" "$ports" '\(port-b\)'

@@ -11,7 +11,7 @@ ctl attach b
 ctl attach c
 guests_wait a b c
 
-has_bell() { [ "$(guest_status "$1" '.features | index("doorbell") != null')" = true ]; }
+has_bell() { guest_status "$1" '.features | join(" ")' | grep -q doorbell; }
 wait_until_not 5 has_bell a
 check_not "b has a doorbell" has_bell b
 check "c has a doorbell" has_bell c

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# kill -9 of domsd mid-burst: guests keep all they have, and TCP goes on by itself.
+# kill -9 of domsd mid-burst: guests keep what they have, and TCP goes on.
 begin_with a b
 vsctl set interface a mtu_request=1450
 wait_until 5 link_is a mtu 1450

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# The switch is stopped and started: the guests wait, and TCP goes on by itself.
+# The switch is stopped and started: the guests wait, and TCP goes on.
 begin_with a b
 belongings() {
     for name in a b; do

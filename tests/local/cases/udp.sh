@@ -13,7 +13,7 @@ run_udp() {
     measure "${name}_mbps=$(iperf_mbps)" "${name}_lost_percent=$((lost / 100))"
     check_between "hundredths of a percent lost" 0 "$lost" 500
     check_between "packets received" 500 \
-        "$(jq '.end.sum.packets - .end.sum.lost_packets' "$iperf_json")" 1000000
+        "$(jq '.end.sum | .packets - .lost_packets' "$iperf_json")" 1000000
 }
 
 run_udp full -b 50M -l 1472

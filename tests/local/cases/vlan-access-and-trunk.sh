@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Access ports of two VLANs, and a guest on a trunk that has an interface in each.
+# Access ports of two VLANs, and a trunk's guest with an interface in each.
 instance_begin
 switch_start
 for name in a b c t; do
