@@ -27,14 +27,20 @@
  * WELCOME carries these file descriptors, in this order: the front's group
  * (sealed F_SEAL_SHRINK and F_SEAL_GROW), the switch's group (sealed
  * F_SEAL_FUTURE_WRITE as well, so that the guest can only map it read-only),
- * and with DOMS_F_DOORBELL, for each queue, the read end of a pipe that the
- * guest waits for and the write end of a pipe that the guest rings.  No other
- * message carries any; a receiver accepts none.
+ * and with DOMS_F_DOORBELL, for each queue, the bell that the guest waits for
+ * and the bell that the guest rings.  No other message carries any; a receiver
+ * accepts none.
  *
- * A ring of the doorbell is one byte.  Bells are pipes, not eventfds, because
- * the two ends of a pipe are two open files: with an eventfd, the guest could
- * clear O_NONBLOCK on the file that the switch writes to, fill it, and so
- * block the switch.
+ * The guest maps both groups before it says READY: the switch then seals the
+ * front's group F_SEAL_FUTURE_WRITE as well, so that nobody can punch holes
+ * into pages that the switch reads.  The guest must not add seals.
+ *
+ * A bell is one end of a pair of connected UNIX stream sockets, and a ring of
+ * it one byte, sent with MSG_DONTWAIT and MSG_NOSIGNAL.  Nothing that one side
+ * can do to its end makes such a send wait.  An eventfd or a pipe would not do:
+ * an eventfd is one open file, on which the peer could clear O_NONBLOCK, and
+ * the kernel locks a pipe while it copies to a reader's page, which the peer
+ * can keep from ever being there.
  *
  * Versions: 'magic' never changes.  A switch answers a HELLO of another
  * 'version' with REFUSE of its own version.

@@ -22,6 +22,7 @@
 #include <sys/types.h>
 
 #include "common/channel.h"
+#include "openvswitch/list.h"
 #include "openvswitch/types.h"
 #include "ovs-atomic.h"
 #include "util.h"
@@ -32,8 +33,8 @@ struct doms_door;
 struct doms_channel_queue {
     OVS_ALIGNED_VAR(CACHE_LINE_SIZE) struct doms_queue q;
 
-    int bell_fd;      /* Written to wake the guest, or -1. */
-    int peer_bell_fd; /* The guest writes to its other end, or -1. */
+    int bell_fd;      /* A socket, rung to wake the guest, or -1. */
+    int peer_bell_fd; /* A socket that the guest rings, or -1. */
     uint32_t *ends;   /* Private memory of 'q.tx'. */
 };
 
@@ -50,6 +51,7 @@ struct doms_channel {
     const struct doms_health *peer_group; /* The front's, read-only. */
 
     void *door_aux; /* The door's own. */
+    struct ovs_list orphan_node; /* In ports.c's 'orphans', without a port. */
 
     /* Unmaps the groups and closes what the door opened for the channel.
      * Called once, from any thread, when nobody uses the channel any more. */

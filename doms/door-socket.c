@@ -43,7 +43,8 @@ VLOG_DEFINE_THIS_MODULE(doms_door_socket);
 
 static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 60);
 
-/* What one process can make the switch hold. */
+/* What connections can make the switch hold; also no more than a quarter of
+ * its file descriptors, so that the switch keeps enough for itself. */
 #define MAX_CONNS 4096
 #define MAX_NAMELESS 128
 
@@ -74,6 +75,7 @@ struct conn {
 
     /* In CONN_OFFERED the connection owns it, in CONN_UP the port does. */
     struct doms_channel *channel;
+    int front_fd; /* In CONN_OFFERED: the front's group; else -1. */
 };
 
 /* In CONN_WAITING and CONN_UP. */
@@ -86,6 +88,7 @@ static size_t n_nameless;
 
 static int listen_fd = -1;
 static int epoll_fd = -1;
+static rlim_t max_fds = 1024;  /* Files that the switch may have open. */
 static long long int retry_at; /* When to open or accept again, if not 0. */
 static uint64_t last_seq;      /* Of the ports that were looked at last. */
 
@@ -137,6 +140,9 @@ conn_close(struct conn *conn, const char *why)
     }
     ovs_list_remove(&conn->list_node);
     n_conns--;
+    if (conn->front_fd >= 0) {
+        close(conn->front_fd);
+    }
     close(conn->fd); /* Leaves the epoll set by this. */
     free(conn);
 }
@@ -184,12 +190,10 @@ conn_is_dead(const struct conn *conn)
 /* Channels. */
 
 static void
-fill_config(struct doms_msg_config *msg, const struct doms_channel *ch,
+fill_config(struct doms_msg_config *msg, struct eth_addr mac,
             const struct doms_port_config *config)
 {
-    const struct eth_addr *mac = config->mac_is_set ? &config->mac : &ch->mac;
-
-    memcpy(msg->mac, mac->ea, sizeof msg->mac);
+    memcpy(msg->mac, mac.ea, sizeof msg->mac);
     msg->mtu = config->mtu;
     msg->link_up = config->link_up;
 }
@@ -245,15 +249,20 @@ conn_offer(struct conn *conn)
         msg.u.welcome.n_queues = ch->geometry.n_queues;
         msg.u.welcome.n_fds = n_fds;
         msg.u.welcome.epoch = ch->epoch;
-        fill_config(&msg.u.welcome.config, ch, &config);
+        fill_config(&msg.u.welcome.config, ch->mac, &config);
         error = doms_msg_send(conn->fd, &msg, fds, n_fds);
     }
-    while (n_fds) {
+    if (n_fds) {
+        conn->front_fd = fds[0];
+    }
+    while (n_fds > 1) {
         close(fds[--n_fds]);
     }
 
     if (!error) {
         conn_set_state(conn, CONN_OFFERED);
+    } else if (error == EPIPE || error == ECONNRESET) {
+        conn_close(conn, "connection closed");
     } else {
         char *reason = xasprintf("cannot make its channel (%s); see the limits "
                                  "of open files and memory of domsd",
@@ -294,14 +303,21 @@ conn_hello(struct conn *conn, const struct doms_msg_hello *hello)
 static void
 conn_ready(struct conn *conn)
 {
-    int error = doms_ports_attach(conn->channel);
+    int error;
 
+    if (socket_memory_seal(conn->front_fd)) {
+        conn_refuse(conn, EPROTO, "front's memory: has seals of its own");
+        return;
+    }
+    close(conn->front_fd);
+    conn->front_fd = -1;
+    error = doms_ports_attach(conn->channel);
     if (!error) {
         conn_set_state(conn, CONN_UP);
         /* The port may have changed since WELCOME. */
         door_socket.port_changed(conn->channel);
-    } else if (error == ENODEV) {
-        conn_close(conn, "its port has gone");
+    } else if (error == ENODEV || error == ESTALE) {
+        conn_close(conn, "its port has gone or changed");
     } else {
         conn_refuse(conn, error, "the port is in use by another door");
     }
@@ -390,11 +406,17 @@ raise_file_limit(void)
 {
     struct rlimit limit;
 
-    if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
+    if (getrlimit(RLIMIT_NOFILE, &limit)) {
+        return;
+    }
+    max_fds = limit.rlim_cur;
+    if (limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;
         if (setrlimit(RLIMIT_NOFILE, &limit)) {
             VLOG_WARN("cannot raise the limit of open files: %s",
                       ovs_strerror(errno));
+        } else {
+            max_fds = limit.rlim_max;
         }
     }
 }
@@ -439,6 +461,22 @@ door_open(void)
     return !error;
 }
 
+/* Closes the connection that has been silent for longest.  A guest says HELLO
+ * at once, so that its message is read before as many others have come, and a
+ * flood of silent ones keeps nobody out. */
+static void
+close_oldest_nameless(void)
+{
+    struct conn *conn;
+
+    LIST_FOR_EACH (conn, list_node, &pending) {
+        if (conn->state == CONN_NEW) {
+            conn_close(conn, "too many are silent");
+            break;
+        }
+    }
+}
+
 static void
 conn_create(int fd)
 {
@@ -448,6 +486,7 @@ conn_create(int fd)
     struct ucred cred;
 
     conn->fd = fd;
+    conn->front_fd = -1;
     if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len)) {
         conn->pid = cred.pid;
     }
@@ -456,7 +495,10 @@ conn_create(int fd)
     n_nameless++;
     ovs_list_init(&conn->list_node);
     conn_set_state(conn, CONN_NEW);
-    if (n_conns > MAX_CONNS || n_nameless > MAX_NAMELESS) {
+    if (n_nameless > MAX_NAMELESS) {
+        close_oldest_nameless();
+    }
+    if (n_conns > MIN(MAX_CONNS, max_fds / 4)) {
         conn_refuse(conn, ENOSPC, "too many guests are attached");
     } else if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event)) {
         conn_refuse(conn, errno, "domsd is out of memory");
@@ -580,7 +622,7 @@ door_socket_port_changed(struct doms_channel *ch)
         return;
     }
     doms_msg_init(&msg, DOMS_MSG_CONFIG);
-    fill_config(&msg.u.config, ch, &config);
+    fill_config(&msg.u.config, config.mac, &config);
     if (doms_msg_send(conn->fd, &msg, NULL, 0)) {
         /* A guest that does not read what it is told must come again.  The
          * next turn finds the connection at its end. */

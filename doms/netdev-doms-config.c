@@ -179,7 +179,9 @@ netdev_doms_get_config(const struct netdev *netdev_, struct smap *args)
     struct netdev_doms *dev = netdev_doms_cast(netdev_);
 
     ovs_mutex_lock(&dev->mutex);
-    smap_add(args, "peer", dev->peer);
+    if (dev->peer) {
+        smap_add(args, "peer", dev->peer);
+    }
     smap_add_format(args, "mac", ETH_ADDR_FMT, ETH_ADDR_ARGS(dev->guest_mac));
     smap_add_format(args, "n_rxq", "%d", dev->requested_n_rxq);
     smap_add_format(args, "arena", "%"PRIu32, dev->arena_size);

@@ -51,7 +51,7 @@ netdev_doms_get_stats(const struct netdev *netdev_,
     netdev_doms_sum_tx(dev, &tx);
     stats->rx_packets = rx.packets;
     stats->rx_bytes = rx.bytes;
-    stats->rx_dropped = rx.policed;
+    stats->rx_dropped = rx.policed + rx.down;
     stats->rx_errors = rx.oversize + rx.bad_offload;
     stats->rx_length_errors = rx.oversize;
     stats->tx_packets = tx.packets;
@@ -113,7 +113,7 @@ netdev_doms_get_status(const struct netdev *netdev_, struct smap *smap)
     smap_add(smap, "driver_name", "doms");
     smap_add(smap, "driver_version", DOMS_PACKAGE_VERSION);
     smap_add(smap, "copies", port_io_variant());
-    smap_add(smap, "peer", dev->peer);
+    smap_add(smap, "peer", dev->peer ? dev->peer : "");
     smap_add(smap, "state", netdev_doms_state(dev));
     smap_add_format(smap, "mac", ETH_ADDR_FMT, ETH_ADDR_ARGS(dev->guest_mac));
     if (dev->down_reason) {

@@ -110,13 +110,14 @@ static void
 netdev_doms_destruct(struct netdev *netdev_)
 {
     struct netdev_doms *dev = netdev_doms_cast(netdev_);
-    struct doms_channel *ch = netdev_doms_channel(dev);
+    struct doms_channel *ch;
 
-    if (ch) {
-        doms_ports_detach(ch, NULL);
-    }
     ovs_mutex_lock(&netdev_doms_mutex);
     ovs_list_remove(&dev->list_node);
+    ch = netdev_doms_channel(dev);
+    if (ch) {
+        doms_ports_orphan(ch);
+    }
     ovs_mutex_unlock(&netdev_doms_mutex);
     doms_ports_wake();
 
@@ -316,6 +317,23 @@ report_broken(struct netdev_doms *dev, struct doms_channel *ch,
     }
 }
 
+/* Takes up to 'max' records out of 'r' and forgets them.  Returns how many they
+ * were.  The count is taken once, so that a guest that goes on sending cannot
+ * keep this going. */
+static uint32_t
+discard(struct doms_ring_reader *r, uint32_t max)
+{
+    uint32_t n = doms_ring_poll(r, max);
+    struct doms_record rec;
+    uint32_t i = 0;
+
+    while (i < n && doms_ring_peek(r, &rec)) {
+        i++;
+    }
+    doms_ring_release(r);
+    return i;
+}
+
 static int
 netdev_doms_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
                      int *qfill)
@@ -325,14 +343,24 @@ netdev_doms_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
     struct port_rx_stats *stats = &dev->rx_stats[rxq->queue_id];
     struct doms_channel_queue *queue;
     struct port_limits limits;
-    uint32_t n_policed;
+    bool is_up;
 
     if (OVS_UNLIKELY(!ch || rxq->queue_id >= ch->geometry.n_queues)) {
         return EAGAIN;
     }
     queue = &ch->queues[rxq->queue_id];
+    atomic_read_relaxed(&dev->is_up, &is_up);
+    if (OVS_UNLIKELY(!is_up)) {
+        port_io_add(&stats->down,
+                    discard(&queue->q.rx, NETDEV_MAX_BURST));
+        if (queue->q.rx.broken) {
+            report_broken(dev, ch, queue->q.rx.broken, &stats->bad_records);
+        }
+        return EAGAIN;
+    }
     atomic_read_relaxed(&dev->mtu, &limits.mtu);
     limits.features = ch->features;
+    limits.policer = &dev->ingress;
     if (!port_io_rx(queue, batch, &limits, stats)) {
         if (OVS_UNLIKELY(queue->q.rx.broken)) {
             report_broken(dev, ch, queue->q.rx.broken, &stats->bad_records);
@@ -342,17 +370,10 @@ netdev_doms_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
     if (qfill) {
         *qfill = doms_ring_poll(&queue->q.rx, UINT32_MAX);
     }
-
-    n_policed = policer_run(&dev->ingress, batch);
-    if (OVS_UNLIKELY(n_policed)) {
-        port_io_add(&stats->policed, n_policed);
-        port_io_add(&stats->packets, -(uint64_t) n_policed);
-    }
-    return dp_packet_batch_is_empty(batch) ? EAGAIN : 0;
+    return 0;
 }
 
-/* Discards what the guest has sent so far.  The count is taken once, so that a
- * guest that goes on sending cannot keep this going. */
+/* Discards what the guest has sent so far. */
 static int
 netdev_doms_rxq_drain(struct netdev_rxq *rxq)
 {
@@ -360,14 +381,7 @@ netdev_doms_rxq_drain(struct netdev_rxq *rxq)
     struct doms_channel *ch = netdev_doms_channel(dev);
 
     if (ch && rxq->queue_id < ch->geometry.n_queues) {
-        struct doms_ring_reader *r = &ch->queues[rxq->queue_id].q.rx;
-        uint32_t n = doms_ring_poll(r, UINT32_MAX);
-        struct doms_record rec;
-
-        while (n-- && doms_ring_peek(r, &rec)) {
-            continue;
-        }
-        doms_ring_release(r);
+        discard(&ch->queues[rxq->queue_id].q.rx, UINT32_MAX);
     }
     return 0;
 }
@@ -384,6 +398,7 @@ netdev_doms_send(struct netdev *netdev_, int qid,
     struct doms_channel_queue *queue;
     struct port_limits limits;
     struct doms_txq *txq;
+    uint64_t n_bytes = 0;
     uint32_t n_policed;
     bool is_up;
 
@@ -398,7 +413,7 @@ netdev_doms_send(struct netdev *netdev_, int qid,
         return 0;
     }
 
-    n_policed = policer_run(&dev->egress, batch);
+    n_policed = policer_run(&dev->egress, batch, &n_bytes);
     qid %= ch->geometry.n_queues;
     txq = &dev->txqs[qid];
     queue = &ch->queues[qid];

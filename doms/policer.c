@@ -34,15 +34,18 @@ now_ns(void)
 }
 
 /* Lets 'rate' bytes a second pass, in bursts of up to 'burst' bytes.  A 'rate'
- * of 0 turns the policer off. */
+ * of 0 turns the policer off.  OVS sets all policers again whenever anything
+ * is configured: what is the same does not fill the bucket. */
 void
 policer_set(struct policer *policer, uint64_t rate, uint64_t burst)
 {
     ovs_mutex_lock(&policer->mutex);
-    policer->rate = rate;
-    policer->burst = burst;
-    policer->tokens = burst;
-    policer->last_ns = now_ns();
+    if (rate != policer->rate || burst != policer->burst) {
+        policer->rate = rate;
+        policer->burst = MIN(burst, INT64_MAX);
+        policer->tokens = policer->burst;
+        policer->last_ns = now_ns();
+    }
     ovs_mutex_unlock(&policer->mutex);
     atomic_store_relaxed(&policer->on, rate != 0);
 }
@@ -64,16 +67,18 @@ policer_refill(struct policer *policer) OVS_REQUIRES(policer->mutex)
     uint64_t now = now_ns();
     uint64_t elapsed = MIN(now - policer->last_ns, NS_PER_S);
     uint64_t tokens = (unsigned __int128) policer->rate * elapsed / NS_PER_S;
+    uint64_t room = policer->burst - policer->tokens;
 
     /* Time too short for a token is kept for the next call. */
     if (tokens) {
         policer->last_ns = now;
-        policer->tokens = MIN(policer->tokens + tokens, policer->burst);
+        policer->tokens += MIN(tokens, room);
     }
 }
 
 uint32_t
-policer_run__(struct policer *policer, struct dp_packet_batch *batch)
+policer_run__(struct policer *policer, struct dp_packet_batch *batch,
+              uint64_t *n_bytes)
 {
     const size_t n = dp_packet_batch_size(batch);
     struct dp_packet *packet;
@@ -83,12 +88,13 @@ policer_run__(struct policer *policer, struct dp_packet_batch *batch)
     ovs_mutex_lock(&policer->mutex);
     policer_refill(policer);
     DP_PACKET_BATCH_REFILL_FOR_EACH (i, n, packet, batch) {
-        uint32_t length = dp_packet_size(packet);
+        int64_t length = dp_packet_size(packet);
 
-        if (length <= policer->tokens) {
+        if (policer->tokens >= MIN(length, (int64_t) policer->burst)) {
             policer->tokens -= length;
             dp_packet_batch_refill(batch, packet, i);
         } else {
+            *n_bytes -= length;
             dp_packet_delete(packet);
             n_dropped++;
         }

@@ -9,7 +9,7 @@
 #if __AVX512F__ && __AVX512BW__ && __BMI2__
 #include <immintrin.h>
 #endif
-#include <unistd.h>
+#include <sys/socket.h>
 
 #include "doms/offload.h"
 #include "doms/packet-pool.h"
@@ -101,6 +101,7 @@ PORT_IO_RX(struct doms_channel_queue *queue, struct dp_packet_batch *batch,
     struct packet_pool *pool;
     struct doms_record rec;
     uint64_t n_bytes = 0;
+    uint32_t n_policed;
     uint32_t k = 0;
 
     if (!n) {
@@ -129,6 +130,11 @@ PORT_IO_RX(struct doms_channel_queue *queue, struct dp_packet_batch *batch,
     doms_ring_release(r);
 
     batch->count = k;
+    n_policed = policer_run(limits->policer, batch, &n_bytes);
+    if (OVS_UNLIKELY(n_policed)) {
+        port_io_add(&stats->policed, n_policed);
+        k -= n_policed;
+    }
     port_io_add(&stats->packets, k);
     port_io_add(&stats->bytes, n_bytes);
     port_io_add(&stats->batches, k != 0);
@@ -237,7 +243,7 @@ PORT_IO_TX(struct doms_channel_queue *queue,
         if (queue->bell_fd >= 0
             && OVS_UNLIKELY(doms_queue_peer_wants_bell(&queue->q))) {
             /* EAGAIN: the guest has bells enough. */
-            ignore(write(queue->bell_fd, "", 1));
+            ignore(send(queue->bell_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL));
             port_io_add(&stats->bells, 1);
         }
     }

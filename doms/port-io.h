@@ -19,6 +19,7 @@
 #define DOMS_PORT_IO_H 1
 
 #include "doms/channel.h"
+#include "doms/policer.h"
 #include "dp-packet.h"
 
 /* Counters of one receive queue: what came from the guest. */
@@ -29,6 +30,7 @@
     PORT_COUNTER(oversize)    /* Dropped: longer than the MTU allows. */     \
     PORT_COUNTER(bad_offload) /* Dropped: offload fields make no sense. */   \
     PORT_COUNTER(policed)     /* Dropped: above the policing rate. */        \
+    PORT_COUNTER(down)        /* Dropped: the port is set down. */           \
     PORT_COUNTER(bad_records) /* Times that a rule was broken. */            \
     PORT_COUNTER(pool_misses) /* Packets that had to be allocated. */
 
@@ -56,12 +58,14 @@ struct port_tx_stats {
 
 /* What a port allows. */
 struct port_limits {
-    int mtu;           /* Bytes of payload of a frame. */
-    uint64_t features; /* DOMS_F_* in force. */
+    int mtu;                 /* Bytes of payload of a frame. */
+    uint64_t features;       /* DOMS_F_* in force. */
+    struct policer *policer; /* Of what is received. */
 };
 
-/* Receives up to NETDEV_MAX_BURST packets into 'batch', which must be empty.
- * Returns their number. */
+/* Receives up to NETDEV_MAX_BURST packets into 'batch', which must be empty,
+ * and drops those that 'limits' do not allow.  Returns the number of those
+ * left. */
 typedef uint32_t port_io_rx_func(struct doms_channel_queue *,
                                  struct dp_packet_batch *batch,
                                  const struct port_limits *,

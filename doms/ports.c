@@ -19,6 +19,14 @@ VLOG_DEFINE_THIS_MODULE(doms_ports);
 
 static const struct doms_door *const doors[] = { &door_socket };
 
+/* A guest can come and go without end: the log must not grow with it. */
+static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 1024);
+
+/* Channels whose ports have gone, of which their doors have yet to be told:
+ * whichever thread drops the last reference destroys a port. */
+static struct ovs_list orphans OVS_GUARDED_BY(netdev_doms_mutex)
+    = OVS_LIST_INITIALIZER(&orphans);
+
 /* Returns the sequence that doms_ports_wake() changes. */
 static struct seq *
 ports_seq(void)
@@ -76,9 +84,42 @@ doms_ports_lookup(const char *peer, struct doms_port_config *config)
     return dev != NULL;
 }
 
+/* Returns true if 'ch', which was made for 'dev' as it was some time ago, suits
+ * it now. */
+static bool
+channel_suits(const struct doms_channel *ch, const struct netdev_doms *dev)
+    OVS_REQUIRES(dev->mutex)
+{
+    return ch->geometry.n_queues <= dev->requested_n_rxq
+           && (!dev->arena_is_set || ch->geometry.arena_size == dev->arena_size)
+           && !(ch->features & ~netdev_doms_offered_features(dev))
+           && (!dev->mac_is_set || eth_addr_equals(ch->mac, dev->guest_mac));
+}
+
+/* Makes 'ch' the channel of 'dev', which has none. */
+static void
+take_channel(struct netdev_doms *dev, struct doms_channel *ch)
+    OVS_REQUIRES(dev->mutex)
+{
+    if (!dev->mac_is_set) {
+        dev->guest_mac = ch->mac;
+    }
+    free(dev->down_reason);
+    dev->down_reason = NULL;
+    dev->n_connects++;
+    dev->carrier_resets++;
+    doms_health_set_state(ch->own, DOMS_STATE_UP);
+    ovsrcu_set(&dev->channel, ch);
+    netdev_change_seq_changed(&dev->up);
+    VLOG_INFO_RL(&rl, "%s: guest %s is attached by door %s (%"PRIu32" queues)",
+                 netdev_get_name(&dev->up), ch->peer, ch->door->name,
+                 ch->geometry.n_queues);
+}
+
 /* Attaches 'ch' to the port of its peer, which owns it from then on.  Returns
- * 0, ENODEV if there is no such port any more, or EBUSY if another channel is
- * attached; the caller keeps 'ch' then. */
+ * 0, ENODEV if there is no such port any more, EBUSY if another channel is
+ * attached, or ESTALE if the port has changed so that 'ch' does not suit it any
+ * more; the caller keeps 'ch' then. */
 int
 doms_ports_attach(struct doms_channel *ch)
 {
@@ -93,20 +134,12 @@ doms_ports_attach(struct doms_channel *ch)
         error = EBUSY;
     } else {
         ovs_mutex_lock(&dev->mutex);
-        if (!dev->mac_is_set) {
-            dev->guest_mac = ch->mac;
+        if (channel_suits(ch, dev)) {
+            take_channel(dev, ch);
+        } else {
+            error = ESTALE;
         }
-        free(dev->down_reason);
-        dev->down_reason = NULL;
-        dev->n_connects++;
-        dev->carrier_resets++;
         ovs_mutex_unlock(&dev->mutex);
-        doms_health_set_state(ch->own, DOMS_STATE_UP);
-        ovsrcu_set(&dev->channel, ch);
-        netdev_change_seq_changed(&dev->up);
-        VLOG_INFO("%s: guest %s is attached by door %s (%"PRIu32" queues)",
-                  netdev_get_name(&dev->up), ch->peer, ch->door->name,
-                  ch->geometry.n_queues);
     }
     ovs_mutex_unlock(&netdev_doms_mutex);
     return error;
@@ -145,8 +178,9 @@ doms_ports_detach(struct doms_channel *ch, const char *why)
         ovs_mutex_unlock(&dev->mutex);
         ovsrcu_set(&dev->channel, NULL);
         netdev_change_seq_changed(&dev->up);
-        VLOG_INFO("%s: guest %s is detached%s%s", netdev_get_name(&dev->up),
-                  ch->peer, why ? ": " : "", why ? why : "");
+        VLOG_INFO_RL(&rl, "%s: guest %s is detached%s%s",
+                     netdev_get_name(&dev->up), ch->peer, why ? ": " : "",
+                     why ? why : "");
     }
     ovs_mutex_unlock(&netdev_doms_mutex);
 
@@ -156,6 +190,32 @@ doms_ports_detach(struct doms_channel *ch, const char *why)
         ch->door->detached(ch);
         doms_channel_destroy_postponed(ch);
         doms_ports_wake();
+    }
+}
+
+/* Takes 'ch' from its port, which is about to be freed.  The main thread tells
+ * the door later. */
+void
+doms_ports_orphan(struct doms_channel *ch)
+{
+    VLOG_INFO_RL(&rl, "guest %s is detached: its port has gone", ch->peer);
+    doms_health_set_state(ch->own, DOMS_STATE_CLOSED);
+    ovs_list_push_back(&orphans, &ch->orphan_node);
+}
+
+/* Tells the doors of the channels that have no port any more. */
+static void
+release_orphans(void)
+{
+    struct ovs_list list = OVS_LIST_INITIALIZER(&list);
+    struct doms_channel *ch;
+
+    ovs_mutex_lock(&netdev_doms_mutex);
+    ovs_list_push_back_all(&list, &orphans);
+    ovs_mutex_unlock(&netdev_doms_mutex);
+    LIST_FOR_EACH_POP (ch, orphan_node, &list) {
+        ch->door->detached(ch);
+        doms_channel_destroy_postponed(ch);
     }
 }
 
@@ -202,6 +262,7 @@ void
 doms_ports_run(const struct netdev_class *class OVS_UNUSED)
 {
     if (is_in_use()) {
+        release_orphans();
         for (size_t i = 0; i < ARRAY_SIZE(doors); i++) {
             doors[i]->run();
         }

@@ -8,7 +8,7 @@
  * one channel is attached to a port.
  *
  * Thread-safety: all functions may be called by the main thread only, except
- * doms_ports_wake().
+ * doms_ports_wake() and doms_ports_orphan().
  */
 
 #ifndef DOMS_PORTS_H
@@ -38,6 +38,7 @@ struct doms_port_config {
 bool doms_ports_lookup(const char *peer, struct doms_port_config *);
 int doms_ports_attach(struct doms_channel *);
 void doms_ports_detach(struct doms_channel *, const char *why);
+void doms_ports_orphan(struct doms_channel *);
 
 /* Changes whenever a port comes, goes or changes, or a channel is found
  * broken: a door then looks again.  Any thread may call doms_ports_wake(). */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "doms/channel.h"
@@ -43,7 +44,7 @@ make_group(const char *name, size_t size, int prot, int seals, void **mapping)
     if (fd < 0) {
         return -errno;
     }
-    seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    seals |= F_SEAL_SHRINK | F_SEAL_GROW;
     if (!ftruncate(fd, size)) {
         void *p = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
 
@@ -62,34 +63,44 @@ make_group(const char *name, size_t size, int prot, int seals, void **mapping)
     return -error;
 }
 
-/* Makes the doorbells of queue 'i'.  The guest's ends go to 'fds'.  Returns 0
- * or a positive errno value. */
+/* Makes a bell.  '*rings' gets the end that rings, '*hears' the one that is
+ * rung.  Returns 0 or a positive errno value. */
 static int
-make_bells(struct doms_channel_queue *queue, int fds[2])
+make_bell(int *rings, int *hears)
 {
-    int to_guest[2], to_switch[2];
+    int fds[2];
 
-    if (pipe2(to_guest, O_CLOEXEC | O_NONBLOCK)) {
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+                   fds)) {
         return errno;
     }
-    if (pipe2(to_switch, O_CLOEXEC | O_NONBLOCK)) {
-        int error = errno;
-
-        close(to_guest[0]);
-        close(to_guest[1]);
-        return error;
-    }
-    queue->bell_fd = to_guest[1];
-    queue->peer_bell_fd = to_switch[0];
-    fds[0] = to_guest[0];
-    fds[1] = to_switch[1];
+    /* Nothing goes the other way. */
+    shutdown(fds[0], SHUT_RD);
+    *rings = fds[0];
+    *hears = fds[1];
     return 0;
 }
 
+/* Makes the doorbells of 'queue'.  The guest's ends go to 'fds'.  Returns 0 or
+ * a positive errno value. */
+static int
+make_bells(struct doms_channel_queue *queue, int fds[2])
+{
+    int error = make_bell(&queue->bell_fd, &fds[0]);
+
+    if (!error) {
+        error = make_bell(&fds[1], &queue->peer_bell_fd);
+        if (error) {
+            close(fds[0]); /* The channel's end goes with the channel. */
+        }
+    }
+    return error;
+}
+
 /* Makes the shared memory and doorbells of 'ch', which doms_channel_destroy()
- * undoes, and initializes its queues.  The guest's file descriptors
- * go to 'fds', their number to '*n_fds', also after an error, and the caller
- * closes them.  Returns 0 or a positive errno value. */
+ * undoes, and initializes its queues.  The guest's file descriptors go to
+ * 'fds', the front's group first, their number to '*n_fds', also after an
+ * error, and the caller closes them.  Returns 0 or a positive errno value. */
 int
 socket_memory_make(struct doms_channel *ch, int fds[DOMS_MSG_MAX_FDS],
                    unsigned int *n_fds)
@@ -110,7 +121,7 @@ socket_memory_make(struct doms_channel *ch, int fds[DOMS_MSG_MAX_FDS],
     ch->unmap = unmap_channel;
 
     fd = make_group("doms-switch", size, PROT_READ | PROT_WRITE,
-                    F_SEAL_FUTURE_WRITE, &own);
+                    F_SEAL_FUTURE_WRITE | F_SEAL_SEAL, &own);
     if (fd < 0) {
         return -fd;
     }
@@ -128,4 +139,13 @@ socket_memory_make(struct doms_channel *ch, int fds[DOMS_MSG_MAX_FDS],
     }
     doms_channel_init_queues(ch, own, peer);
     return 0;
+}
+
+/* Seals the front's group, 'front_fd', which the guest says that it has mapped.
+ * Returns 0, or a positive errno value if the guest has prevented it. */
+int
+socket_memory_seal(int front_fd)
+{
+    return fcntl(front_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
+               ? errno : 0;
 }

@@ -5,9 +5,12 @@
  * Each group is a memfd, sealed against a change of its size.  The switch maps
  * the front's group read-only.  Its own group is also sealed
  * F_SEAL_FUTURE_WRITE once the switch has mapped it, so that the guest can map
- * it read-only and not make the mapping writable later.
+ * it read-only and not make the mapping writable later.  The front's group gets
+ * the same seal once the guest has mapped it: the guest could otherwise punch
+ * holes into it without end, and so make the switch fault and wait wherever it
+ * looks.
  *
- * Bells are pipes, not eventfds: see common/socket-msg.h.
+ * Bells are sockets, neither pipes nor eventfds: see common/socket-msg.h.
  *
  * Thread-safety: main thread, but for the unmapping, which is RCU's.
  */
@@ -21,5 +24,6 @@ struct doms_channel;
 
 int socket_memory_make(struct doms_channel *, int fds[DOMS_MSG_MAX_FDS],
                        unsigned int *n_fds);
+int socket_memory_seal(int front_fd);
 
 #endif /* doms/socket-memory.h */

@@ -69,7 +69,7 @@ counters_to_json(const struct netdev_doms *dev)
     PORT_TX_COUNTERS
 #undef PORT_COUNTER
     json_object_put(counters, "rx_dropped",
-                    json_integer_create(rx.policed + rx.oversize
+                    json_integer_create(rx.policed + rx.oversize + rx.down
                                         + rx.bad_offload));
     json_object_put(counters, "tx_dropped",
                     json_integer_create(tx.ring_full + tx.too_long

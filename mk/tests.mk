@@ -6,10 +6,11 @@ TESTS = $(B)/tests
 UNIT_TESTS = $(patsubst tests/unit/test-%.c,$(TESTS)/test-%,\
     $(wildcard tests/unit/test-*.c)) $(TESTS)/ring-hostile
 # Those that use Open vSwitch's library, as what they test does.
-OVS_UNIT_TESTS = $(TESTS)/test-ctl-parse $(TESTS)/test-offload
+OVS_UNIT_TESTS = $(TESTS)/test-ctl-parse $(TESTS)/test-offload \
+    $(TESTS)/test-offload-segment
 
 $(TESTS)/test-ctl-parse: $(B)/obj/tools/ctl-parse.o
-$(TESTS)/test-offload: $(B)/obj/doms/offload.o
+$(TESTS)/test-offload $(TESTS)/test-offload-segment: $(B)/obj/doms/offload.o
 $(OVS_UNIT_TESTS): TEST_LIBS = $(OVS_BASE_LIBS)
 $(OVS_UNIT_TESTS:$(TESTS)/%=$(B)/obj/tests/unit/%.o): \
     CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare
@@ -32,10 +33,18 @@ $(BUILD)/tsan/%: tests/unit/%.c $(wildcard common/*.[ch] tests/unit/*.h \
 	    common/*.c guestfront/lib/*.c -lcmocka -lpthread
 TSAN_TESTS = $(BUILD)/tsan/ring-stress $(BUILD)/tsan/test-domsfront-threads
 
+# The guest of tests/local/cases/hostile-guest.sh.
+$(TESTS)/hostile-guest: $(B)/obj/tests/local/hostile-guest.o \
+    $(B)/lib/libdomsfront.a
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
+
 debian-ovs:
 	@mk/unpack-debian-ovs.sh $(BUILD)
 
-test-programs: all debian-ovs $(UNIT_TESTS) $(TESTS)/ring-stress
+test-programs: all debian-ovs $(UNIT_TESTS) $(TESTS)/ring-stress \
+    $(TESTS)/hostile-guest
 tsan-programs: $(TSAN_TESTS)
 
 check: deps

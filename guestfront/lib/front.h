@@ -68,8 +68,8 @@ struct df_queue {
     struct doms_queue dq;
     bool usable;       /* The channel has this queue. */
     uint64_t features; /* DOMS_F_* in force. */
-    int bell_wait;     /* Read end of the pipe that the switch rings, or -1. */
-    int bell_ring;     /* Write end of the pipe that this side rings, or -1. */
+    int bell_wait;     /* The socket that the switch rings, or -1. */
+    int bell_ring;     /* The socket that this side rings, or -1. */
     bool bell_dead;    /* 'bell_wait' has no other end; by the thread. */
     uint32_t *ends;    /* For 'dq'. */
 } __attribute__((aligned(DOMS_LINE_PAIR)));
@@ -126,7 +126,7 @@ void df_channel_unmap(struct domsfront *);
 
 /* bell.c */
 void df_bell_ring(int fd);
-void df_bell_drain(int fd);
+bool df_bell_drain(int fd);
 
 /* queue.c */
 struct df_queue *df_follow_gate(struct domsfront *, struct df_queue *);

@@ -126,8 +126,7 @@ finish_queue(const struct domsfront_ref *ref, const struct pollfd *pfd)
         struct df_queue *q = &ref->front->queues[ref->queue];
 
         doms_queue_wake_up(&q->dq);
-        if (pfd->revents & POLLIN) {
-            df_bell_drain(pfd->fd);
+        if (pfd->revents & POLLIN && df_bell_drain(pfd->fd)) {
             df_count(&q->counters.bells_heard, 1);
         } else if (pfd->revents) {
             /* The switch is gone, or it closed its end, which must not make

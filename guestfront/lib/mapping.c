@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -53,16 +54,17 @@ map_group(int fd, size_t size, int prot, void **group, const char *what,
     return 0;
 }
 
-/* Checks that 'fd' is a pipe's end of access mode 'mode', and makes it
- * non-blocking. */
+/* Checks that 'fd' can be a bell: a UNIX stream socket. */
 static bool
-prepare_bell(int fd, int mode)
+is_bell(int fd)
 {
-    int flags = fcntl(fd, F_GETFL);
-    struct stat st;
+    socklen_t length = sizeof(int);
+    int domain, type;
 
-    return flags >= 0 && (flags & O_ACCMODE) == mode && !fstat(fd, &st)
-           && S_ISFIFO(st.st_mode) && !fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length)
+           && domain == AF_UNIX
+           && !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length)
+           && type == SOCK_STREAM;
 }
 
 /* Sets up the queues of 'df', whose groups are mapped.  Takes the bells out of
@@ -84,9 +86,9 @@ set_up_queues(struct domsfront *df, uint64_t features, int *fds, char *why,
             return ENOMEM;
         }
         if (features & DOMS_F_DOORBELL) {
-            if (!prepare_bell(fds[2 * i], O_RDONLY)
-                || !prepare_bell(fds[2 * i + 1], O_WRONLY)) {
-                snprintf(why, why_size, "doorbell %u: not a pipe", i);
+            if (!is_bell(fds[2 * i]) || !is_bell(fds[2 * i + 1])) {
+                snprintf(why, why_size, "doorbell %u: not a UNIX stream socket",
+                         i);
                 return EPROTO;
             }
             q->bell_wait = fds[2 * i];

@@ -410,7 +410,7 @@ segmentation_not_in_force_is_dropped(void **state)
 
 /* Doorbells. */
 
-/* Returns the number of rings in the pipe 'fd'. */
+/* Returns the number of rings in the bell 'fd'. */
 static int
 rings(int fd)
 {
@@ -459,7 +459,7 @@ bell_without_a_listener_or_full_does_no_harm(void **state)
 
     (void) state;
     DOMS_WRITE_ONCE(*conn.q[0].asleep, 1);
-    /* The pipe is full, and blocking as far as the switch can make it. */
+    /* The bell is full, and stays so. */
     for (int i = 0; i < 70000; i++) {
         struct doms_record rec = { 0 };
 
