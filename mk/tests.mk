@@ -7,10 +7,11 @@ UNIT_TESTS = $(patsubst tests/unit/test-%.c,$(TESTS)/test-%,\
     $(wildcard tests/unit/test-*.c)) $(TESTS)/ring-hostile
 # Those that use Open vSwitch's library, as what they test does.
 OVS_UNIT_TESTS = $(TESTS)/test-ctl-parse $(TESTS)/test-offload \
-    $(TESTS)/test-offload-segment
+    $(TESTS)/test-offload-segment $(TESTS)/test-policer
 
 $(TESTS)/test-ctl-parse: $(B)/obj/tools/ctl-parse.o
 $(TESTS)/test-offload $(TESTS)/test-offload-segment: $(B)/obj/doms/offload.o
+$(TESTS)/test-policer: $(B)/obj/doms/policer.o
 $(OVS_UNIT_TESTS): TEST_LIBS = $(OVS_BASE_LIBS)
 $(OVS_UNIT_TESTS:$(TESTS)/%=$(B)/obj/tests/unit/%.o): \
     CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare

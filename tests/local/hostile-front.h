@@ -41,11 +41,11 @@ struct guest {
     int fds[DOMS_MSG_MAX_FDS]; /* As they came with WELCOME. */
     unsigned int n_fds;        /* Their number. */
     struct doms_geometry g;
-    size_t size;               /* Bytes of a group. */
-    uint8_t *own;              /* The front's group. */
-    uint8_t *peer;             /* The switch's group. */
-    uint32_t *ends;            /* Of 'q'. */
-    struct doms_queue q;       /* Queue pair 0. */
+    size_t size;         /* Bytes of a group. */
+    uint8_t *own;        /* The front's group. */
+    uint8_t *peer;       /* The switch's group. */
+    uint32_t *ends;      /* Of 'q'. */
+    struct doms_queue q; /* Queue pair 0. */
 };
 
 /* Given by the command line. */

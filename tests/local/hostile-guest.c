@@ -81,10 +81,10 @@ static void
 bad_hellos(void)
 {
     static const uint16_t queues[] = { 0, 17, 255, 65535 };
-    static const uint32_t arenas[] = { 1,      4096,    65536,  131071,
+    static const uint32_t arenas[] = { 1,      4096,    65536,    131071,
                                        131073, 8388608, 1u << 31, 0xffffffff };
-    static const char *names[] = { "", "-x", ".", "a/b", "a b", "a\n",
-                                   "../doms", "\xff" };
+    static const char *names[] = { "",    "-x",  ".",       "a/b",
+                                   "a b", "a\n", "../doms", "\xff" };
     const size_t size = doms_msg_size(DOMS_MSG_HELLO);
     struct doms_msg msg;
 
@@ -135,8 +135,8 @@ bad_messages(const char *arg)
     msg = make_hello(guest_name);
     msg.h.version++;
     refused(&msg, doms_msg_size(DOMS_MSG_HELLO), EPROTONOSUPPORT);
-    for (uint32_t type = 0; type <= 65535; type = type < 8 ? type + 1
-                                                           : type * 2 + 1) {
+    for (uint32_t type = 0; type <= 65535;
+         type = type < 8 ? type + 1 : type * 2 + 1) {
         if (type != DOMS_MSG_HELLO) {
             doms_msg_init(&msg, type);
             refused(&msg, doms_msg_size(type) ? doms_msg_size(type) : 8,

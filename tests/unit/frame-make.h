@@ -97,7 +97,8 @@ static inline bool
 frame_csum_is_right(const struct frame *f, bool v6, uint8_t proto)
 {
     return frame_sum(frame_pseudo_sum(f, v6, proto), f->bytes + f->l4,
-                     f->end - f->l4) == 0xffff;
+                     f->end - f->l4)
+           == 0xffff;
 }
 
 /* Returns byte 'i' of every payload. */
@@ -157,14 +158,16 @@ frame_make(struct frame *f, const struct frame_spec *s)
     f->end = f->data + s->payload;
     f->length = f->end + s->padding;
     f->csum = f->l4
-              + (s->proto == FRAME_TCP ? 16 : s->proto == FRAME_UDP ? 6 : 2);
+              + (s->proto == FRAME_TCP   ? 16
+                 : s->proto == FRAME_UDP ? 6
+                                         : 2);
 
     for (int i = 0; i < 12; i++) {
         f->bytes[i] = 2 * (i + 1);
     }
     for (unsigned int i = 0; i < s->n_vlans; i++) {
-        frame_put16(f->bytes + 12 + 4 * i, i + 1 < s->n_vlans ? 0x88a8
-                                                              : 0x8100);
+        frame_put16(f->bytes + 12 + 4 * i,
+                    i + 1 < s->n_vlans ? 0x88a8 : 0x8100);
         frame_put16(f->bytes + 14 + 4 * i, 100 + i);
     }
     frame_put16(f->bytes + f->l3 - 2, s->v6 ? 0x86dd : 0x0800);

@@ -112,8 +112,7 @@ check_headers(const struct frame_spec *s, uint32_t i, uint32_t ofs, int mtu)
     if (i) {
         flags &= ~FRAME_CWR;
     }
-    frame_put16(expected + frame.l4 + 12,
-                (5 + s->tcp_options) << 12 | flags);
+    frame_put16(expected + frame.l4 + 12, (5 + s->tcp_options) << 12 | flags);
     memcpy(expected + frame.l4 + 16, tcp + 16, 2);
     assert_memory_equal(segment.bytes, expected, frame.data);
 }
@@ -150,8 +149,8 @@ check_segments(const struct frame_spec *s, int mtu)
     uint32_t n_segments = 7, n;
     uint64_t n_bytes = 11, bytes;
 
-    assert_true(offload_segment_to_ring(packet, mtu, &ring.w, &n_segments,
-                                        &n_bytes));
+    assert_true(
+        offload_segment_to_ring(packet, mtu, &ring.w, &n_segments, &n_bytes));
     assert_int_equal(take_all(s, mtu, &n, &bytes), s->payload);
     assert_int_equal(n, (s->payload + mss - 1) / mss);
     /* The counts are added to. */
@@ -179,7 +178,7 @@ segments_put_together_are_the_frame(void **state)
                                 .tcp_flags = FRAME_ACK };
         uint32_t mss = mtu - (s.v6 ? 60 : 40 + 4 * s.ip_options)
                        - 4 * s.tcp_options;
-        uint32_t payloads[] = { 1,           mss - 1, mss,  mss + 1,
+        uint32_t payloads[] = { 1,           mss - 1, mss,   mss + 1,
                                 2 * mss - 1, 2 * mss, 30001, 61000 };
 
         for (size_t k = 0; k < sizeof payloads / sizeof payloads[0]; k++) {
@@ -192,7 +191,8 @@ segments_put_together_are_the_frame(void **state)
 static void
 frames_longer_than_any_record_are_cut(void **state)
 {
-    struct frame_spec s = { .proto = FRAME_TCP, .tcp_flags = FRAME_ACK,
+    struct frame_spec s = { .proto = FRAME_TCP,
+                            .tcp_flags = FRAME_ACK,
                             .payload = 65535 - 40 };
 
     (void) state;
@@ -205,7 +205,8 @@ frames_longer_than_any_record_are_cut(void **state)
 static void
 sequence_number_and_ip_id_wrap(void **state)
 {
-    struct frame_spec s = { .proto = FRAME_TCP, .payload = 20000,
+    struct frame_spec s = { .proto = FRAME_TCP,
+                            .payload = 20000,
                             .tcp_flags = FRAME_ACK };
 
     (void) state;
@@ -249,7 +250,8 @@ fin_and_psh_are_last_and_cwr_is_first(void **state)
 static void
 full_ring_ends_it_and_keeps_what_was_put(void **state)
 {
-    struct frame_spec s = { .proto = FRAME_TCP, .payload = 61000,
+    struct frame_spec s = { .proto = FRAME_TCP,
+                            .payload = 61000,
                             .tcp_flags = FRAME_ACK | FRAME_PSH };
     struct dp_packet *packet = make_packet(&s);
     uint32_t n_segments = 0, n;

@@ -24,15 +24,17 @@
 #define CSUM DOMS_F_CSUM
 #define BOTH (DOMS_F_CSUM | DOMS_F_TSO)
 
-#define TX_FLAGS                                                             \
-    (DP_PACKET_OL_TX_L4_MASK | DP_PACKET_OL_TX_TCP_SEG                       \
-     | DP_PACKET_OL_TX_IPV4 | DP_PACKET_OL_TX_IPV6)
+#define TX_FLAGS                                                              \
+    (DP_PACKET_OL_TX_L4_MASK | DP_PACKET_OL_TX_TCP_SEG | DP_PACKET_OL_TX_IPV4 \
+     | DP_PACKET_OL_TX_IPV6)
 
 static const struct frame_spec tcp4 = { .proto = FRAME_TCP, .payload = 100 };
-static const struct frame_spec tcp6 = { .v6 = true, .proto = FRAME_TCP,
+static const struct frame_spec tcp6 = { .v6 = true,
+                                        .proto = FRAME_TCP,
                                         .payload = 100 };
 static const struct frame_spec udp4 = { .proto = FRAME_UDP, .payload = 100 };
-static const struct frame_spec udp6 = { .v6 = true, .proto = FRAME_UDP,
+static const struct frame_spec udp6 = { .v6 = true,
+                                        .proto = FRAME_UDP,
                                         .payload = 100 };
 
 static struct frame frame;
@@ -119,8 +121,8 @@ unknown_flags_are_refused(void **state)
 static void
 checksum_beyond_the_end_is_refused(void **state)
 {
-    static const uint16_t edges[] = { 0,      1,      2,      0x7fff, 0x8000,
-                                      0xfffd, 0xfffe, 0xffff };
+    static const uint16_t edges[] = { 0,      1,      2,      0x7fff,
+                                      0x8000, 0xfffd, 0xfffe, 0xffff };
 
     (void) state;
     frame_make(&frame, &udp4);
@@ -390,15 +392,15 @@ no_fields_and_no_frame_make_it_leave_the_packet(void **state)
         frame_make(&frame, &s);
         o = fields(prng_range(&p, 0, 1) ? DOMS_GSO_TCPV4 : 0);
         for (int n = prng_range(&p, 0, 4); n; n--) {
-            frame.bytes[12 + prng_next(&p) % (frame.data - 12)]
-                = prng_next(&p);
+            frame.bytes[12 + prng_next(&p) % (frame.data - 12)] = prng_next(
+                &p);
         }
         for (int n = prng_range(&p, 0, 2); n; n--) {
             ((uint8_t *) &o)[prng_next(&p) % sizeof o] = prng_next(&p);
         }
         packet = packet_make(prng_range(&p, 0, 1)
-                             ? frame.length
-                             : prng_range(&p, 14, frame.length));
+                                 ? frame.length
+                                 : prng_range(&p, 14, frame.length));
         offload_from_guest(&o, BOTH, packet);
         /* However the datapath may have changed it. */
         flags = prng_next(&p) & TX_FLAGS;
@@ -540,8 +542,8 @@ fields_let_the_guest_finish_the_checksum(void **state)
         assert_int_equal(o.flags, DOMS_OFFLOAD_NEEDS_CSUM);
         assert_int_equal(o.gso_type, DOMS_GSO_NONE);
         assert_int_equal(o.gso_size, 0);
-        assert_int_equal(o.hdr_len, s.proto == FRAME_TCP ? frame.data
-                                                         : frame.l4);
+        assert_int_equal(o.hdr_len,
+                         s.proto == FRAME_TCP ? frame.data : frame.l4);
         assert_int_equal(o.csum_start, frame.l4);
         assert_int_equal(o.csum_start + o.csum_offset, frame.csum);
         assert_int_equal(o.reserved[0] | o.reserved[1] | o.reserved[2], 0);
@@ -549,7 +551,8 @@ fields_let_the_guest_finish_the_checksum(void **state)
         /* As virtio has it: the sum from 'csum_start' to the frame's end. */
         frame_put16(frame.bytes + frame.csum,
                     ~frame_sum(0, frame.bytes + o.csum_start,
-                               frame.length - o.csum_start) & 0xffff);
+                               frame.length - o.csum_start)
+                        & 0xffff);
         assert_true(frame_csum_is_right(&frame, s.v6, s.proto));
     }
 }

@@ -129,6 +129,16 @@ late_ready ctl detach x
 ctl attach x
 misbehave x good
 
+# A port that is set down: nothing that its guest sends gets in.
+before=$(counter x rx_packets)
+ofctl mod-port br0 x down
+misbehave x good
+ofctl mod-port br0 x up
+check "no frame came in" [ "$(counter x rx_packets)" = "$before" ]
+check_between 'frames dropped' 100 "$(counter x rx_down)" 100
+misbehave x good
+check "frames come in" [ "$(counter x rx_packets)" = $((before + 100)) ]
+
 # A guest that does not listen while its port changes 500 times.
 "$hostile" "$door" x deaf >"$RUN/deaf.log" 2>&1 &
 deaf=$!
