@@ -23,10 +23,10 @@
 struct run {
     struct doms_queue writer;
     struct doms_queue reader;
-    uint32_t size;        /* Bytes of a frame. */
-    uint64_t n_received;  /* Written by the reader at the end. */
-    uint64_t checksum;    /* Keeps the reader's loads alive. */
-    bool stop;            /* Set by the writer's thread. */
+    uint32_t size;       /* Bytes of a frame. */
+    uint64_t n_received; /* Written by the reader at the end. */
+    uint64_t checksum;   /* Keeps the reader's loads alive. */
+    bool stop;           /* Set by the writer's thread. */
 };
 
 static void *
@@ -137,7 +137,8 @@ bench(uint32_t size, double seconds)
         exit(EXIT_FAILURE);
     }
     printf("bench case=ring size=%u mpps=%.2f gbps=%.2f line_ns=%.0f "
-           "placement=%s\n", size, run.n_received / elapsed / 1e6,
+           "placement=%s\n",
+           size, run.n_received / elapsed / 1e6,
            run.n_received * 8.0 * size / elapsed / 1e9, before,
            bench_placement_pair(before, after));
     fflush(stdout);
@@ -170,7 +171,7 @@ main(int argc, char *argv[])
             break;
         default:
             fprintf(stderr, "usage: bench-ring [-s SIZE]... [-t SECONDS] "
-                    "[-n RUNS]\n");
+                            "[-n RUNS]\n");
             return EXIT_FAILURE;
         }
     }

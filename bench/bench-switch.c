@@ -25,8 +25,8 @@
 #include "guestfront/lib/domsfront.h"
 
 #define BURST 32
-#define MAX_WINDOW 768   /* Frames under way at most. */
-#define N_TRIPS 20000    /* Round trips. */
+#define MAX_WINDOW 768 /* Frames under way at most. */
+#define N_TRIPS 20000  /* Round trips. */
 #define SET_UP_NS (UINT64_C(10) * 1000 * 1000 * 1000)
 
 struct options {
@@ -215,7 +215,7 @@ parse_options(int argc, char *argv[], struct options *o)
 {
     int opt;
 
-    *o = (struct options) {
+    *o = (struct options){
         .name = "switch",
         .size = 64,
         .seconds = 1,
@@ -223,16 +223,35 @@ parse_options(int argc, char *argv[], struct options *o)
     };
     while ((opt = getopt(argc, argv, "S:a:b:s:t:c:C:pk:")) != -1) {
         switch (opt) {
-        case 'S': o->socket_path = optarg; break;
-        case 'a': o->names[0] = optarg; break;
-        case 'b': o->names[1] = optarg; break;
-        case 's': o->size = atoi(optarg); break;
-        case 't': o->seconds = atof(optarg); break;
-        case 'c': o->cpu = atoi(optarg); break;
-        case 'C': o->switch_cpu = atoi(optarg); break;
-        case 'p': o->private_buffers = true; break;
-        case 'k': o->name = optarg; break;
-        default: fail("see bench/README.md for the options");
+        case 'S':
+            o->socket_path = optarg;
+            break;
+        case 'a':
+            o->names[0] = optarg;
+            break;
+        case 'b':
+            o->names[1] = optarg;
+            break;
+        case 's':
+            o->size = atoi(optarg);
+            break;
+        case 't':
+            o->seconds = atof(optarg);
+            break;
+        case 'c':
+            o->cpu = atoi(optarg);
+            break;
+        case 'C':
+            o->switch_cpu = atoi(optarg);
+            break;
+        case 'p':
+            o->private_buffers = true;
+            break;
+        case 'k':
+            o->name = optarg;
+            break;
+        default:
+            fail("see bench/README.md for the options");
         }
     }
     if (!o->socket_path || !o->names[0] || !o->names[1]) {
@@ -260,8 +279,8 @@ main(int argc, char *argv[])
     bench_round_trip(&o, &r);
     after = bench_line_round_trip_ns(o.cpu, o.switch_cpu);
 
-    printf("bench case=%s size=%u mpps=%.2f gbps=%.2f rtt_p50_ns=%"PRIu32
-           " rtt_p99_ns=%"PRIu32" rtt_p999_ns=%"PRIu32" lost=%"PRIu64
+    printf("bench case=%s size=%u mpps=%.2f gbps=%.2f rtt_p50_ns=%" PRIu32
+           " rtt_p99_ns=%" PRIu32 " rtt_p999_ns=%" PRIu32 " lost=%" PRIu64
            " guest=%s line_ns=%.0f placement=%s\n",
            o.name, o.size, r.n_received / r.seconds / 1e6,
            r.n_received * 8.0 * o.size / r.seconds / 1e9, r.p50_ns, r.p99_ns,

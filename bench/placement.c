@@ -117,9 +117,10 @@ bench_line_round_trip_ns(int cpu_a, int cpu_b)
 const char *
 bench_placement(double round_trip_ns)
 {
-    return round_trip_ns <= 0 ? "unknown"
-           : round_trip_ns < 85 ? "smt"
-           : round_trip_ns < 300 ? "near" : "far";
+    return round_trip_ns <= 0    ? "unknown"
+           : round_trip_ns < 85  ? "smt"
+           : round_trip_ns < 300 ? "near"
+                                 : "far";
 }
 
 /* Returns the placement of a run, "moved" if it was another one after it. */

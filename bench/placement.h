@@ -33,8 +33,7 @@ cpu_relax(void)
 
 uint64_t bench_now_ns(void);
 int bench_pin(int cpu);
-int bench_thread_on(int cpu, pthread_t *, void *(*start)(void *),
-                    void *arg);
+int bench_thread_on(int cpu, pthread_t *, void *(*start)(void *), void *arg);
 double bench_line_round_trip_ns(int cpu_a, int cpu_b);
 const char *bench_placement(double round_trip_ns);
 const char *bench_placement_pair(double before_ns, double after_ns);

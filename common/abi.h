@@ -47,7 +47,8 @@
 #define DOMS_ARENA_MIN (128u * 1024)
 #define DOMS_ARENA_MAX (4u * 1024 * 1024)
 #define DOMS_ARENA_DEFAULT (512u * 1024)
-#define DOMS_ARENA_TSO_DEFAULT (2u * 1024 * 1024) /* 512 KiB would hold only
+#define DOMS_ARENA_TSO_DEFAULT                                                \
+    (2u * 1024 * 1024) /* 512 KiB would hold only
                                                    * eight whole segments. */
 #define DOMS_LENGTHS_MIN 1024u
 

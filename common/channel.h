@@ -58,8 +58,7 @@ doms_group_queue_size(const struct doms_geometry *g)
 static inline size_t
 doms_group_size(const struct doms_geometry *g)
 {
-    return sizeof(struct doms_health)
-           + g->n_queues * doms_group_queue_size(g);
+    return sizeof(struct doms_health) + g->n_queues * doms_group_queue_size(g);
 }
 
 /* Returns the place of queue pair 'i' in 'group'. */

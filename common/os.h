@@ -46,10 +46,10 @@
 #include <string.h>
 
 #define DOMS_READ_ONCE(X) __atomic_load_n(&(X), __ATOMIC_RELAXED)
-#define DOMS_WRITE_ONCE(X, VALUE) \
+#define DOMS_WRITE_ONCE(X, VALUE)                                             \
     __atomic_store_n(&(X), VALUE, __ATOMIC_RELAXED)
 #define DOMS_LOAD_ACQUIRE(P) __atomic_load_n(P, __ATOMIC_ACQUIRE)
-#define DOMS_STORE_RELEASE(P, VALUE) \
+#define DOMS_STORE_RELEASE(P, VALUE)                                          \
     __atomic_store_n(P, VALUE, __ATOMIC_RELEASE)
 #define DOMS_FULL_FENCE() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define DOMS_PREFETCH_WRITE(P) __builtin_prefetch(P, 1)

@@ -327,8 +327,7 @@ doms_ring_poll(struct doms_ring_reader *r, uint32_t max)
         uint32_t head = DOMS_LOAD_ACQUIRE(r->head_page);
 
         n = head - r->tail;
-        if (DOMS_UNLIKELY(n > r->length_mask + 1
-                          || n < r->head - r->tail)) {
+        if (DOMS_UNLIKELY(n > r->length_mask + 1 || n < r->head - r->tail)) {
             r->broken = DOMS_RING_BAD_HEAD;
             r->head = r->tail;
             return 0;
@@ -386,8 +385,7 @@ doms_ring_peek(struct doms_ring_reader *r, struct doms_record *rec)
  * DOMS_RECORD_OFFLOAD, into '*o', reading each word once.  They are still to
  * be checked against the frame. */
 static inline void
-doms_record_read_offload(const struct doms_record *rec,
-                         struct doms_offload *o)
+doms_record_read_offload(const struct doms_record *rec, struct doms_offload *o)
 {
     const uint64_t *shared = (const uint64_t *) rec->data;
     uint64_t words[2];

@@ -54,7 +54,8 @@ doms_mac_from_string(const char *s, uint8_t mac[6])
 
     if (strlen(s) != 17
         || sscanf(s, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3],
-                  &b[4], &b[5], &n) != 6
+                  &b[4], &b[5], &n)
+               != 6
         || n != 17) {
         return false;
     }

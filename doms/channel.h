@@ -47,10 +47,10 @@ struct doms_channel {
     pid_t pid;                     /* A local guest's process, or 0. */
     struct eth_addr mac;           /* The guest's address. */
 
-    struct doms_health *own;        /* The switch's group. */
+    struct doms_health *own;              /* The switch's group. */
     const struct doms_health *peer_group; /* The front's, read-only. */
 
-    void *door_aux; /* The door's own. */
+    void *door_aux;              /* The door's own. */
     struct ovs_list orphan_node; /* In ports.c's 'orphans', without a port. */
 
     /* Unmaps the groups and closes what the door opened for the channel.

@@ -65,7 +65,7 @@ enum conn_state {
 };
 
 struct conn {
-    struct ovs_list list_node; /* In 'conns' or 'pending'. */
+    struct ovs_list list_node;  /* In 'conns' or 'pending'. */
     struct hmap_node name_node; /* In 'conns_by_name', but not in CONN_NEW. */
     int fd;
     pid_t pid;
@@ -207,8 +207,8 @@ make_channel(struct conn *conn, const struct doms_port_config *config)
     uint64_t features = hello->features & config->features;
     struct doms_geometry geometry = {
         .n_queues = MIN(hello->n_queues, config->n_queues),
-        .arena_size = config->arena_is_set ? config->arena_size
-                      : hello->arena_size  ? hello->arena_size
+        .arena_size = config->arena_is_set    ? config->arena_size
+                      : hello->arena_size     ? hello->arena_size
                       : features & DOMS_F_TSO ? DOMS_ARENA_TSO_DEFAULT
                                               : DOMS_ARENA_DEFAULT,
     };
@@ -264,9 +264,10 @@ conn_offer(struct conn *conn)
     } else if (error == EPIPE || error == ECONNRESET) {
         conn_close(conn, "connection closed");
     } else {
-        char *reason = xasprintf("cannot make its channel (%s); see the limits "
-                                 "of open files and memory of domsd",
-                                 ovs_strerror(error));
+        char *reason = xasprintf(
+            "cannot make its channel (%s); see the limits "
+            "of open files and memory of domsd",
+            ovs_strerror(error));
 
         conn_refuse(conn, error, reason);
         free(reason);
@@ -286,8 +287,8 @@ conn_hello(struct conn *conn, const struct doms_msg_hello *hello)
     }
     if (old) {
         char *reason = xasprintf("name %s is in use by process %ld; stop that "
-                                 "one or choose another name", hello->name,
-                                 (long int) old->pid);
+                                 "one or choose another name",
+                                 hello->name, (long int) old->pid);
 
         conn_refuse(conn, EBUSY, reason);
         free(reason);
@@ -450,9 +451,10 @@ door_open(void)
     if (!error) {
         VLOG_INFO("socket door is open at %s", path);
     } else if (error == ENAMETOOLONG) {
-        VLOG_ERR_RL(&rl, "%s: socket path is longer than %"PRIuSIZE" bytes; "
-                    "choose a shorter OVS_RUNDIR", path,
-                    sizeof ((struct sockaddr_un *) NULL)->sun_path - 1);
+        VLOG_ERR_RL(&rl,
+                    "%s: socket path is longer than %" PRIuSIZE " bytes; "
+                    "choose a shorter OVS_RUNDIR",
+                    path, sizeof((struct sockaddr_un *) NULL)->sun_path - 1);
     } else {
         VLOG_ERR_RL(&rl, "%s: cannot open the socket door: %s", path,
                     ovs_strerror(error));
@@ -516,7 +518,8 @@ door_accept(void)
         } else {
             if (errno == EMFILE || errno == ENFILE || errno == ENOMEM
                 || errno == ENOBUFS) {
-                VLOG_ERR_RL(&rl, "cannot accept another guest: %s; raise the "
+                VLOG_ERR_RL(&rl,
+                            "cannot accept another guest: %s; raise the "
                             "limit of open files of domsd",
                             ovs_strerror(errno));
                 epoll_ctl(epoll_fd, EPOLL_CTL_DEL, listen_fd, NULL);
@@ -551,8 +554,7 @@ look_at_ports(void)
         if (conn->state == CONN_WAITING) {
             conn_offer(conn);
         } else if (doms_channel_get_broken(conn->channel)) {
-            enum doms_ring_broken why
-                = doms_channel_get_broken(conn->channel);
+            enum doms_ring_broken why = doms_channel_get_broken(conn->channel);
 
             doms_ports_detach(conn->channel, doms_ring_broken_to_string(why));
         }
@@ -572,8 +574,8 @@ door_socket_run(void)
     door_retry_accept();
 
     /* One event at a time: running one connection may close another. */
-    for (int i = 0; i < EVENTS_PER_TURN
-                    && epoll_wait(epoll_fd, &event, 1, 0) == 1; i++) {
+    for (int i = 0;
+         i < EVENTS_PER_TURN && epoll_wait(epoll_fd, &event, 1, 0) == 1; i++) {
         if (event.data.ptr) {
             conn_run(event.data.ptr);
         } else {

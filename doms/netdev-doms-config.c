@@ -64,14 +64,16 @@ parse_options(const char *name, const struct smap *args,
     o->peer = smap_get_def(args, "peer", name);
     if (!doms_name_is_valid(o->peer)) {
         return xasprintf("%s: options:peer=%s is no guest's name; use 1 to 63 "
-                         "letters, digits, '_', '-' or '.'", name, o->peer);
+                         "letters, digits, '_', '-' or '.'",
+                         name, o->peer);
     }
 
     o->mac_is_set = mac != NULL;
     if (mac && !doms_mac_from_string(mac, o->mac.ea)) {
         return xasprintf("%s: options:mac=%s is not the address of one "
                          "interface; use xx:xx:xx:xx:xx:xx with an even first "
-                         "byte", name, mac);
+                         "byte",
+                         name, mac);
     }
 
     o->n_rxq = smap_get_int(args, "n_rxq", 1);
@@ -84,8 +86,8 @@ parse_options(const char *name, const struct smap *args,
     o->arena_size = smap_get_uint(args, "arena", DOMS_ARENA_DEFAULT);
     if (!doms_ring_arena_size_is_valid(o->arena_size)) {
         return xasprintf("%s: options:arena=%s is no arena size; use a power "
-                         "of 2 from %u to %u", name, arena, DOMS_ARENA_MIN,
-                         DOMS_ARENA_MAX);
+                         "of 2 from %u to %u",
+                         name, arena, DOMS_ARENA_MIN, DOMS_ARENA_MAX);
     }
     o->doorbell = smap_get_bool(args, "doorbell", true);
     return NULL;
@@ -127,7 +129,7 @@ apply_options(struct netdev_doms *dev, const struct doms_options *o)
         dev->requested_n_rxq = o->n_rxq;
         netdev_request_reconfigure(&dev->up);
     }
-    return rejoin ? OPTIONS_REJOIN
+    return rejoin                                     ? OPTIONS_REJOIN
            : eth_addr_equals(old_mac, dev->guest_mac) ? OPTIONS_SAME
                                                       : OPTIONS_TELL;
 }
@@ -151,7 +153,8 @@ netdev_doms_set_config(struct netdev *netdev_, const struct smap *args,
     ovs_mutex_lock(&netdev_doms_mutex);
     other = netdev_doms_find(o.peer);
     if (other && other != dev) {
-        VLOG_WARN_BUF(errp, "%s: guest %s already has port %s; choose another "
+        VLOG_WARN_BUF(errp,
+                      "%s: guest %s already has port %s; choose another "
                       "options:peer or remove that port",
                       netdev_get_name(netdev_), o.peer,
                       netdev_get_name(&other->up));
@@ -184,7 +187,7 @@ netdev_doms_get_config(const struct netdev *netdev_, struct smap *args)
     }
     smap_add_format(args, "mac", ETH_ADDR_FMT, ETH_ADDR_ARGS(dev->guest_mac));
     smap_add_format(args, "n_rxq", "%d", dev->requested_n_rxq);
-    smap_add_format(args, "arena", "%"PRIu32, dev->arena_size);
+    smap_add_format(args, "arena", "%" PRIu32, dev->arena_size);
     smap_add(args, "doorbell", dev->doorbell ? "true" : "false");
     ovs_mutex_unlock(&dev->mutex);
     return 0;
@@ -233,8 +236,8 @@ netdev_doms_get_qos(const struct netdev *netdev_, const char **typep,
     *typep = dev->has_egress_qos ? EGRESS_POLICER : "";
     if (dev->has_egress_qos) {
         policer_get(&dev->egress, &rate, &burst);
-        smap_add_format(details, "cir", "%"PRIu64, rate);
-        smap_add_format(details, "cbs", "%"PRIu64, burst);
+        smap_add_format(details, "cir", "%" PRIu64, rate);
+        smap_add_format(details, "cbs", "%" PRIu64, burst);
     }
     ovs_mutex_unlock(&dev->mutex);
     return 0;

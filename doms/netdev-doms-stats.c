@@ -40,8 +40,7 @@ netdev_doms_sum_tx(const struct netdev_doms *dev, struct port_tx_stats *sum)
 }
 
 int
-netdev_doms_get_stats(const struct netdev *netdev_,
-                      struct netdev_stats *stats)
+netdev_doms_get_stats(const struct netdev *netdev_, struct netdev_stats *stats)
 {
     const struct netdev_doms *dev = netdev_doms_cast(netdev_);
     struct port_rx_stats rx;
@@ -56,8 +55,8 @@ netdev_doms_get_stats(const struct netdev *netdev_,
     stats->rx_length_errors = rx.oversize;
     stats->tx_packets = tx.packets;
     stats->tx_bytes = tx.bytes;
-    stats->tx_dropped = tx.ring_full + tx.too_long + tx.no_offload
-                        + tx.policed + tx.no_guest;
+    stats->tx_dropped = tx.ring_full + tx.too_long + tx.no_offload + tx.policed
+                        + tx.no_guest;
     return 0;
 }
 
@@ -74,19 +73,19 @@ netdev_doms_get_custom_stats(const struct netdev *netdev_,
     netdev_doms_sum_tx(dev, &tx);
 
 #define PORT_COUNTER(NAME) +1
-    custom->size = PORT_RX_COUNTERS PORT_TX_COUNTERS;
+    custom->size = (0 PORT_RX_COUNTERS) + (0 PORT_TX_COUNTERS);
 #undef PORT_COUNTER
     custom->counters = xcalloc(custom->size, sizeof *custom->counters);
 
-#define PORT_COUNTER(NAME)                                                   \
-    ovs_strlcpy(custom->counters[i].name, "doms_rx_" #NAME,                  \
-                sizeof custom->counters[i].name);                            \
+#define PORT_COUNTER(NAME)                                                    \
+    ovs_strlcpy(custom->counters[i].name, "doms_rx_" #NAME,                   \
+                sizeof custom->counters[i].name);                             \
     custom->counters[i++].value = rx.NAME;
     PORT_RX_COUNTERS
 #undef PORT_COUNTER
-#define PORT_COUNTER(NAME)                                                   \
-    ovs_strlcpy(custom->counters[i].name, "doms_tx_" #NAME,                  \
-                sizeof custom->counters[i].name);                            \
+#define PORT_COUNTER(NAME)                                                    \
+    ovs_strlcpy(custom->counters[i].name, "doms_tx_" #NAME,                   \
+                sizeof custom->counters[i].name);                             \
     custom->counters[i++].value = tx.NAME;
     PORT_TX_COUNTERS
 #undef PORT_COUNTER
@@ -123,10 +122,10 @@ netdev_doms_get_status(const struct netdev *netdev_, struct smap *smap)
         char *features = doms_features_to_string(ch->features);
 
         smap_add(smap, "door", ch->door->name);
-        smap_add_format(smap, "queues", "%"PRIu32, ch->geometry.n_queues);
-        smap_add_format(smap, "arena", "%"PRIu32, ch->geometry.arena_size);
+        smap_add_format(smap, "queues", "%" PRIu32, ch->geometry.n_queues);
+        smap_add_format(smap, "arena", "%" PRIu32, ch->geometry.arena_size);
         smap_add_nocopy(smap, xstrdup("features"), features);
-        smap_add_format(smap, "epoch", "%"PRIu32, ch->epoch);
+        smap_add_format(smap, "epoch", "%" PRIu32, ch->epoch);
         smap_add_format(smap, "pid", "%ld", (long int) ch->pid);
     }
     ovs_mutex_unlock(&dev->mutex);

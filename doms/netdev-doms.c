@@ -18,8 +18,8 @@
 VLOG_DEFINE_THIS_MODULE(netdev_doms);
 
 struct ovs_mutex netdev_doms_mutex = OVS_MUTEX_INITIALIZER;
-struct ovs_list netdev_doms_list OVS_GUARDED_BY(netdev_doms_mutex)
-    = OVS_LIST_INITIALIZER(&netdev_doms_list);
+struct ovs_list netdev_doms_list OVS_GUARDED_BY(netdev_doms_mutex) =
+    OVS_LIST_INITIALIZER(&netdev_doms_list);
 
 static const struct netdev_class netdev_doms_class;
 
@@ -49,6 +49,17 @@ netdev_doms_offered_features(const struct netdev_doms *dev)
     return features;
 }
 
+/* Shows the guest of 'ch' whether 'dev' is set up or down. */
+void
+netdev_doms_publish_state(const struct netdev_doms *dev,
+                          struct doms_channel *ch)
+{
+    bool is_up;
+
+    atomic_read_relaxed(&CONST_CAST(struct netdev_doms *, dev)->is_up, &is_up);
+    doms_health_set_state(ch->own, is_up ? DOMS_STATE_UP : DOMS_STATE_DOWN);
+}
+
 /* The port has changed in a way that its guest and its users care about. */
 void
 netdev_doms_changed(struct netdev_doms *dev)
@@ -56,7 +67,8 @@ netdev_doms_changed(struct netdev_doms *dev)
     struct doms_channel *ch = netdev_doms_channel(dev);
 
     netdev_change_seq_changed(&dev->up);
-    if (ch && ch->door->port_changed) {
+    if (ch) {
+        netdev_doms_publish_state(dev, ch);
         ch->door->port_changed(ch);
     }
     doms_ports_wake();
@@ -309,7 +321,8 @@ report_broken(struct netdev_doms *dev, struct doms_channel *ch,
         static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 60);
 
         port_io_add(counter, 1);
-        VLOG_WARN_RL(&rl, "%s: guest %s broke the ring (%s); its port is "
+        VLOG_WARN_RL(&rl,
+                     "%s: guest %s broke the ring (%s); its port is "
                      "closed until it attaches again",
                      netdev_get_name(&dev->up), ch->peer,
                      doms_ring_broken_to_string(why));
@@ -351,8 +364,7 @@ netdev_doms_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
     queue = &ch->queues[rxq->queue_id];
     atomic_read_relaxed(&dev->is_up, &is_up);
     if (OVS_UNLIKELY(!is_up)) {
-        port_io_add(&stats->down,
-                    discard(&queue->q.rx, NETDEV_MAX_BURST));
+        port_io_add(&stats->down, discard(&queue->q.rx, NETDEV_MAX_BURST));
         if (queue->q.rx.broken) {
             report_broken(dev, ch, queue->q.rx.broken, &stats->bad_records);
         }
@@ -390,8 +402,7 @@ netdev_doms_rxq_drain(struct netdev_rxq *rxq)
 
 static int
 netdev_doms_send(struct netdev *netdev_, int qid,
-                 struct dp_packet_batch *batch,
-                 bool concurrent_txq OVS_UNUSED)
+                 struct dp_packet_batch *batch, bool concurrent_txq OVS_UNUSED)
 {
     struct netdev_doms *dev = netdev_doms_cast(netdev_);
     struct doms_channel *ch = netdev_doms_channel(dev);

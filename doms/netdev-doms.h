@@ -62,22 +62,22 @@ struct netdev_doms {
 
     struct ovs_mutex mutex; /* Protects all that follows. */
 
-    char *peer OVS_GUARDED;              /* Guest's name, or NULL until
+    char *peer OVS_GUARDED;      /* Guest's name, or NULL until
                                           * set_config(). */
-    bool mac_is_set OVS_GUARDED;         /* 'guest_mac' is from options:mac. */
+    bool mac_is_set OVS_GUARDED; /* 'guest_mac' is from options:mac. */
     struct eth_addr guest_mac OVS_GUARDED; /* The guest's address. */
-    struct eth_addr hwaddr OVS_GUARDED;  /* The port's own address. */
-    enum netdev_flags flags OVS_GUARDED; /* NETDEV_*. */
-    uint32_t arena_size OVS_GUARDED;     /* options:arena, or the default. */
-    bool arena_is_set OVS_GUARDED;       /* options:arena was given. */
-    bool doorbell OVS_GUARDED;           /* options:doorbell. */
-    int requested_n_rxq OVS_GUARDED;     /* Taken over by reconfigure(). */
+    struct eth_addr hwaddr OVS_GUARDED;    /* The port's own address. */
+    enum netdev_flags flags OVS_GUARDED;   /* NETDEV_*. */
+    uint32_t arena_size OVS_GUARDED;       /* options:arena, or the default. */
+    bool arena_is_set OVS_GUARDED;         /* options:arena was given. */
+    bool doorbell OVS_GUARDED;             /* options:doorbell. */
+    int requested_n_rxq OVS_GUARDED;       /* Taken over by reconfigure(). */
     int requested_n_txq OVS_GUARDED;
-    bool has_egress_qos OVS_GUARDED;     /* QoS 'egress-policer' is set. */
+    bool has_egress_qos OVS_GUARDED; /* QoS 'egress-policer' is set. */
 
     unsigned int n_connects OVS_GUARDED; /* Guests attached so far. */
     long long int carrier_resets OVS_GUARDED;
-    char *down_reason OVS_GUARDED;       /* Why the last guest was detached
+    char *down_reason OVS_GUARDED; /* Why the last guest was detached
                                           * for breaking a rule, or NULL. */
 };
 
@@ -97,13 +97,14 @@ const char *netdev_doms_state(const struct netdev_doms *)
 
 struct eth_addr netdev_doms_make_hwaddr(const char *name);
 void netdev_doms_changed(struct netdev_doms *);
+void netdev_doms_publish_state(const struct netdev_doms *,
+                               struct doms_channel *);
 
 /* Hooks of the class: see struct netdev_class. */
 int netdev_doms_set_config(struct netdev *, const struct smap *, char **errp);
 int netdev_doms_get_config(const struct netdev *, struct smap *);
 int netdev_doms_set_policing(struct netdev *, unsigned int kbits_rate,
-                             unsigned int kbits_burst,
-                             unsigned int kpkts_rate,
+                             unsigned int kbits_burst, unsigned int kpkts_rate,
                              unsigned int kpkts_burst);
 int netdev_doms_get_qos_types(const struct netdev *, struct sset *);
 int netdev_doms_get_qos(const struct netdev *, const char **typep,

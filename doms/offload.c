@@ -57,8 +57,8 @@ find_headers(const uint8_t *frame, uint32_t length, struct frame_headers *h)
     if (type == ETH_TYPE_IP) {
         const struct ip_header *ip = (const void *) (frame + h->l3_ofs);
 
-        if (length < h->l3_ofs + IP_HEADER_LEN
-            || IP_VER(ip->ip_ihl_ver) != 4 || IP_IHL(ip->ip_ihl_ver) < 5
+        if (length < h->l3_ofs + IP_HEADER_LEN || IP_VER(ip->ip_ihl_ver) != 4
+            || IP_IHL(ip->ip_ihl_ver) < 5
             || ip->ip_frag_off & htons(IP_MORE_FRAGMENTS | IP_FRAG_OFF_MASK)) {
             return false;
         }
@@ -67,8 +67,8 @@ find_headers(const uint8_t *frame, uint32_t length, struct frame_headers *h)
         h->proto = ip->ip_proto;
         h->is_ipv4 = true;
     } else if (type == ETH_TYPE_IPV6) {
-        const struct ovs_16aligned_ip6_hdr *ip6
-            = (const void *) (frame + h->l3_ofs);
+        const struct ovs_16aligned_ip6_hdr *ip6 = (const void *) (frame
+                                                                  + h->l3_ofs);
 
         if (length < h->l3_ofs + IPV6_HEADER_LEN) {
             return false;
@@ -81,8 +81,9 @@ find_headers(const uint8_t *frame, uint32_t length, struct frame_headers *h)
         return false;
     }
 
-    min_l4 = h->proto == IPPROTO_TCP ? TCP_HEADER_LEN
-             : h->proto == IPPROTO_UDP ? UDP_HEADER_LEN : UINT16_MAX;
+    min_l4 = h->proto == IPPROTO_TCP   ? TCP_HEADER_LEN
+             : h->proto == IPPROTO_UDP ? UDP_HEADER_LEN
+                                       : UINT16_MAX;
     if (h->end > length || h->end < h->l4_ofs + min_l4) {
         return false;
     }
@@ -124,8 +125,8 @@ pseudo_sum(const uint8_t *frame, const struct frame_headers *h)
     if (h->is_ipv4) {
         sum = csum_continue(0, l3 + offsetof(struct ip_header, ip_src), 8);
     } else {
-        sum = csum_continue(0, l3 + offsetof(struct ovs_16aligned_ip6_hdr,
-                                             ip6_src), 32);
+        sum = csum_continue(
+            0, l3 + offsetof(struct ovs_16aligned_ip6_hdr, ip6_src), 32);
     }
     sum = csum_add16(sum, htons(h->proto));
     sum = csum_add16(sum, htons(l4_length >> 16));
@@ -318,8 +319,8 @@ offload_segment_to_ring(const struct dp_packet *packet, int mtu,
                         struct doms_ring_writer *w, uint32_t *n_segments,
                         uint64_t *n_bytes)
 {
-    uint8_t segment[DOMS_MTU_MAX + ETH_HEADER_LEN
-                    + MAX_VLANS * VLAN_HEADER_LEN];
+    uint8_t
+        segment[DOMS_MTU_MAX + ETH_HEADER_LEN + MAX_VLANS * VLAN_HEADER_LEN];
     const uint8_t *frame = dp_packet_data(packet);
     uint32_t length = dp_packet_size(packet);
     struct frame_headers h;

@@ -35,7 +35,8 @@ static inline bool
 offload_is_needed(const struct dp_packet *packet)
 {
     return (*dp_packet_ol_flags_ptr(packet)
-            & (DP_PACKET_OL_TX_L4_MASK | DP_PACKET_OL_TX_TCP_SEG)) != 0;
+            & (DP_PACKET_OL_TX_L4_MASK | DP_PACKET_OL_TX_TCP_SEG))
+           != 0;
 }
 
 bool offload_from_guest(const struct doms_offload *, uint64_t features,

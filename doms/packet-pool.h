@@ -26,12 +26,7 @@
 /* Sizes of the packets kept: an ordinary frame, a jumbo frame, and a frame
  * that is still to be segmented.  Multiples of 64 bytes, so that a copy may
  * round up. */
-enum packet_class {
-    PACKET_SMALL,
-    PACKET_JUMBO,
-    PACKET_GSO,
-    PACKET_N_CLASSES
-};
+enum packet_class { PACKET_SMALL, PACKET_JUMBO, PACKET_GSO, PACKET_N_CLASSES };
 #define PACKET_SMALL_ROOM 2048
 #define PACKET_JUMBO_ROOM 9728
 #define PACKET_GSO_ROOM DOMS_FRAME_MAX
@@ -59,8 +54,7 @@ struct packet_pool {
 };
 
 struct packet_pool *packet_pool_create__(void);
-struct dp_packet *packet_pool_miss__(struct packet_pool *,
-                                     enum packet_class);
+struct dp_packet *packet_pool_miss__(struct packet_pool *, enum packet_class);
 void packet_pool_put_batch(struct dp_packet_batch *);
 
 extern __thread struct packet_pool *packet_pool__;
@@ -79,8 +73,8 @@ packet_pool_take(struct packet_pool *pool, uint32_t length)
 {
     enum packet_class class = OVS_LIKELY(length <= PACKET_SMALL_ROOM)
                                   ? PACKET_SMALL
-                                  : length <= PACKET_JUMBO_ROOM ? PACKET_JUMBO
-                                                                : PACKET_GSO;
+                              : length <= PACKET_JUMBO_ROOM ? PACKET_JUMBO
+                                                            : PACKET_GSO;
     struct packet_stack *stack = &pool->stacks[class];
     struct dp_packet *packet;
 

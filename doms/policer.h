@@ -25,10 +25,10 @@
 struct policer {
     atomic_bool on; /* Read without the mutex. */
 
-    struct ovs_mutex mutex; /* Held for a burst while the policer is on. */
-    uint64_t rate OVS_GUARDED;    /* Bytes a second. */
-    uint64_t burst OVS_GUARDED;   /* Bytes. */
-    int64_t tokens OVS_GUARDED;   /* Bytes that may pass now, or, if
+    struct ovs_mutex mutex;     /* Held for a burst while the policer is on. */
+    uint64_t rate OVS_GUARDED;  /* Bytes a second. */
+    uint64_t burst OVS_GUARDED; /* Bytes. */
+    int64_t tokens OVS_GUARDED; /* Bytes that may pass now, or, if
                                    * negative, the debt. */
     uint64_t last_ns OVS_GUARDED; /* When 'tokens' was brought up to date. */
 };

@@ -45,8 +45,7 @@ copy_frame(void *dst_, const void *src_, uint32_t length)
     if (length) {
         __mmask64 mask = _bzhi_u64(UINT64_MAX, length);
 
-        _mm512_mask_storeu_epi8(dst, mask,
-                                _mm512_maskz_loadu_epi8(mask, src));
+        _mm512_mask_storeu_epi8(dst, mask, _mm512_maskz_loadu_epi8(mask, src));
     }
 #else
     if (length < 16) {
@@ -157,8 +156,8 @@ tx_offloaded(struct doms_ring_writer *w, struct dp_packet *packet,
     uint32_t length = dp_packet_size(packet);
     uint8_t *place;
 
-    switch (offload_to_guest(packet, limits->features, limits->mtu,
-                             &offload)) {
+    switch (
+        offload_to_guest(packet, limits->features, limits->mtu, &offload)) {
     case OFFLOAD_PASS:
         place = doms_ring_reserve(w, sizeof offload + length);
         if (!place) {

@@ -22,6 +22,8 @@
 #include "doms/policer.h"
 #include "dp-packet.h"
 
+/* clang-format off */
+
 /* Counters of one receive queue: what came from the guest. */
 #define PORT_RX_COUNTERS                                                     \
     PORT_COUNTER(packets)     /* Handed to the datapath. */                  \
@@ -55,6 +57,8 @@ struct port_tx_stats {
     OVS_ALIGNED_VAR(CACHE_LINE_SIZE) PORT_TX_COUNTERS
 };
 #undef PORT_COUNTER
+
+/* clang-format on */
 
 /* What a port allows. */
 struct port_limits {

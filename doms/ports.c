@@ -24,8 +24,8 @@ static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 1024);
 
 /* Channels whose ports have gone, of which their doors have yet to be told:
  * whichever thread drops the last reference destroys a port. */
-static struct ovs_list orphans OVS_GUARDED_BY(netdev_doms_mutex)
-    = OVS_LIST_INITIALIZER(&orphans);
+static struct ovs_list
+    orphans OVS_GUARDED_BY(netdev_doms_mutex) = OVS_LIST_INITIALIZER(&orphans);
 
 /* Returns the sequence that doms_ports_wake() changes. */
 static struct seq *
@@ -91,7 +91,8 @@ channel_suits(const struct doms_channel *ch, const struct netdev_doms *dev)
     OVS_REQUIRES(dev->mutex)
 {
     return ch->geometry.n_queues <= dev->requested_n_rxq
-           && (!dev->arena_is_set || ch->geometry.arena_size == dev->arena_size)
+           && (!dev->arena_is_set
+               || ch->geometry.arena_size == dev->arena_size)
            && !(ch->features & ~netdev_doms_offered_features(dev))
            && (!dev->mac_is_set || eth_addr_equals(ch->mac, dev->guest_mac));
 }
@@ -108,10 +109,11 @@ take_channel(struct netdev_doms *dev, struct doms_channel *ch)
     dev->down_reason = NULL;
     dev->n_connects++;
     dev->carrier_resets++;
-    doms_health_set_state(ch->own, DOMS_STATE_UP);
+    netdev_doms_publish_state(dev, ch);
     ovsrcu_set(&dev->channel, ch);
     netdev_change_seq_changed(&dev->up);
-    VLOG_INFO_RL(&rl, "%s: guest %s is attached by door %s (%"PRIu32" queues)",
+    VLOG_INFO_RL(&rl,
+                 "%s: guest %s is attached by door %s (%" PRIu32 " queues)",
                  netdev_get_name(&dev->up), ch->peer, ch->door->name,
                  ch->geometry.n_queues);
 }
@@ -147,8 +149,7 @@ doms_ports_attach(struct doms_channel *ch)
 
 /* Returns the port that 'ch' is attached to, or NULL. */
 static struct netdev_doms *
-find_by_channel(const struct doms_channel *ch)
-    OVS_REQUIRES(netdev_doms_mutex)
+find_by_channel(const struct doms_channel *ch) OVS_REQUIRES(netdev_doms_mutex)
 {
     struct netdev_doms *dev;
 
@@ -185,8 +186,8 @@ doms_ports_detach(struct doms_channel *ch, const char *why)
     ovs_mutex_unlock(&netdev_doms_mutex);
 
     if (dev) {
-        doms_health_set_state(ch->own, why ? DOMS_STATE_BROKEN
-                                           : DOMS_STATE_CLOSED);
+        doms_health_set_state(ch->own,
+                              why ? DOMS_STATE_BROKEN : DOMS_STATE_CLOSED);
         ch->door->detached(ch);
         doms_channel_destroy_postponed(ch);
         doms_ports_wake();
@@ -213,7 +214,8 @@ release_orphans(void)
     ovs_mutex_lock(&netdev_doms_mutex);
     ovs_list_push_back_all(&list, &orphans);
     ovs_mutex_unlock(&netdev_doms_mutex);
-    LIST_FOR_EACH_POP (ch, orphan_node, &list) {
+    LIST_FOR_EACH_POP(ch, orphan_node, &list)
+    {
         ch->door->detached(ch);
         doms_channel_destroy_postponed(ch);
     }

@@ -147,5 +147,6 @@ int
 socket_memory_seal(int front_fd)
 {
     return fcntl(front_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
-               ? errno : 0;
+               ? errno
+               : 0;
 }

@@ -60,11 +60,11 @@ counters_to_json(const struct netdev_doms *dev)
 
     netdev_doms_sum_rx(dev, &rx);
     netdev_doms_sum_tx(dev, &tx);
-#define PORT_COUNTER(NAME)                                                   \
+#define PORT_COUNTER(NAME)                                                    \
     json_object_put(counters, "rx_" #NAME, json_integer_create(rx.NAME));
     PORT_RX_COUNTERS
 #undef PORT_COUNTER
-#define PORT_COUNTER(NAME)                                                   \
+#define PORT_COUNTER(NAME)                                                    \
     json_object_put(counters, "tx_" #NAME, json_integer_create(tx.NAME));
     PORT_TX_COUNTERS
 #undef PORT_COUNTER
@@ -102,9 +102,9 @@ status_to_json(struct netdev_doms *dev)
     json_object_put(queues, "channel",
                     json_integer_create(ch ? ch->geometry.n_queues : 0));
     json_object_put(status, "queues", queues);
-    json_object_put(status, "arena",
-                    json_integer_create(ch ? ch->geometry.arena_size
-                                           : dev->arena_size));
+    json_object_put(
+        status, "arena",
+        json_integer_create(ch ? ch->geometry.arena_size : dev->arena_size));
     json_object_put(status, "features",
                     features_to_json(ch ? ch->features : 0));
     json_object_put(status, "epoch", json_integer_create(ch ? ch->epoch : 0));
@@ -165,7 +165,8 @@ doms_unixctl_status(struct unixctl_conn *conn, int argc, const char *argv[],
     json_destroy(array);
     if (peer && !n) {
         char *error = xasprintf("no doms port has guest %s; 'doms/show' lists "
-                                "those that there are", peer);
+                                "those that there are",
+                                peer);
 
         unixctl_command_reply_error(conn, error);
         free(error);
@@ -195,8 +196,9 @@ format_port(struct ds *s, struct netdev_doms *dev)
     if (ch) {
         char *features = doms_features_to_string(ch->features);
 
-        ds_put_format(s, "    channel: door %s, pid %ld, queues %"PRIu32", "
-                      "arena %"PRIu32", features %s, epoch %"PRIu32"\n",
+        ds_put_format(s,
+                      "    channel: door %s, pid %ld, queues %" PRIu32 ", "
+                      "arena %" PRIu32 ", features %s, epoch %" PRIu32 "\n",
                       ch->door->name, (long int) ch->pid,
                       ch->geometry.n_queues, ch->geometry.arena_size,
                       features[0] ? features : "none", ch->epoch);
@@ -207,16 +209,16 @@ format_port(struct ds *s, struct netdev_doms *dev)
     netdev_doms_sum_rx(dev, &rx);
     netdev_doms_sum_tx(dev, &tx);
     ds_put_cstr(s, "    from guest:");
-#define PORT_COUNTER(NAME)                                                   \
-    if (rx.NAME) {                                                           \
-        ds_put_format(s, " " #NAME " %"PRIu64, rx.NAME);                     \
+#define PORT_COUNTER(NAME)                                                    \
+    if (rx.NAME) {                                                            \
+        ds_put_format(s, " " #NAME " %" PRIu64, rx.NAME);                     \
     }
     PORT_RX_COUNTERS
 #undef PORT_COUNTER
     ds_put_cstr(s, "\n    to guest:");
-#define PORT_COUNTER(NAME)                                                   \
-    if (tx.NAME) {                                                           \
-        ds_put_format(s, " " #NAME " %"PRIu64, tx.NAME);                     \
+#define PORT_COUNTER(NAME)                                                    \
+    if (tx.NAME) {                                                            \
+        ds_put_format(s, " " #NAME " %" PRIu64, tx.NAME);                     \
     }
     PORT_TX_COUNTERS
 #undef PORT_COUNTER
@@ -240,8 +242,9 @@ doms_unixctl_show(struct unixctl_conn *conn, int argc, const char *argv[],
     free(devs);
 
     if (!n) {
-        ds_put_format(&s, argc > 1 ? "no doms port has guest %s\n"
-                                   : "there is no doms port\n",
+        ds_put_format(&s,
+                      argc > 1 ? "no doms port has guest %s\n"
+                               : "there is no doms port\n",
                       argc > 1 ? argv[1] : "");
     }
     unixctl_command_reply(conn, ds_cstr(&s));

@@ -71,11 +71,11 @@ static char *
 unreachable_db(const struct ctl_options *options, const char *problem)
 {
     /* A switch's run directory is root's own. */
-    const char *remedy
-        = !strcmp(problem, ovs_strerror(EACCES))
-              ? "use sudo"
-              : "start the switch, or name its run directory with --rundir or "
-                "OVS_RUNDIR";
+    const char *remedy =
+        !strcmp(problem, ovs_strerror(EACCES))
+            ? "use sudo"
+            : "start the switch, or name its run directory with --rundir or "
+              "OVS_RUNDIR";
 
     return xasprintf("the database %s cannot be used: %s; %s", options->db,
                      problem, remedy);

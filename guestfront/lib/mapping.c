@@ -87,8 +87,8 @@ set_up_queues(struct domsfront *df, uint64_t features, int *fds, char *why,
         }
         if (features & DOMS_F_DOORBELL) {
             if (!is_bell(fds[2 * i]) || !is_bell(fds[2 * i + 1])) {
-                snprintf(why, why_size, "doorbell %u: not a UNIX stream socket",
-                         i);
+                snprintf(why, why_size,
+                         "doorbell %u: not a UNIX stream socket", i);
                 return EPROTO;
             }
             q->bell_wait = fds[2 * i];
