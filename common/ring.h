@@ -21,8 +21,8 @@
  * private memory, and checked there against what this side knows before it is
  * used.  Each side keeps its own counts in private memory and never reads them
  * back from where it publishes them.  When the peer breaks a rule, 'broken'
- * says which, and from then on a writer is full and a reader empty for good; no
- * memory outside of the ring is read or written, whatever the peer does.
+ * says which, and from then on a writer is full and a reader empty for good;
+ * no memory outside of the ring is read or written, whatever the peer does.
  *
  * The bytes of a record may change while the reader looks at them: who parses
  * a record copies it out first (doms_ring_read()).
@@ -214,7 +214,8 @@ doms_ring_has_room__(const struct doms_ring_writer *w, uint32_t end)
 }
 
 /* Returns the place of a record of up to 'length' bytes, which must be what a
- * reader accepts (doms_ring_peek()) and is the caller's to check, or NULL if the ring is full or broken.
+ * reader accepts (doms_ring_peek()) and is the caller's to check, or NULL if
+ * the ring is full or broken.
  *
  * The record does not exist for the reader before doms_ring_commit() and
  * doms_ring_publish().  A second reservation replaces the first. */
@@ -411,8 +412,8 @@ doms_ring_release(struct doms_ring_reader *r)
 /* Copies the next record, of at most 'size' bytes, to 'buf' and takes it out,
  * without releasing.  '*rec' tells its length and flags, and 'rec->data' is
  * 'buf'.  Returns 0, EAGAIN if there is no record, EMSGSIZE if it is longer
- * than 'size' (it is taken all the same, and 'rec->data' is NULL), or EPROTO if
- * the ring is broken. */
+ * than 'size' (it is taken all the same, and 'rec->data' is NULL), or EPROTO
+ * if the ring is broken. */
 static inline int
 doms_ring_read(struct doms_ring_reader *r, void *buf, uint32_t size,
                struct doms_record *rec)

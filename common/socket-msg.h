@@ -37,10 +37,10 @@
  *
  * A bell is one end of a pair of connected UNIX stream sockets, and a ring of
  * it one byte, sent with MSG_DONTWAIT and MSG_NOSIGNAL.  Nothing that one side
- * can do to its end makes such a send wait.  An eventfd or a pipe would not do:
- * an eventfd is one open file, on which the peer could clear O_NONBLOCK, and
- * the kernel locks a pipe while it copies to a reader's page, which the peer
- * can keep from ever being there.
+ * can do to its end makes such a send wait.  An eventfd or a pipe would not
+ * do: an eventfd is one open file, on which the peer could clear O_NONBLOCK,
+ * and the kernel locks a pipe while it copies to a reader's page, which the
+ * peer can keep from ever being there.
  *
  * Versions: 'magic' never changes.  A switch answers a HELLO of another
  * 'version' with REFUSE of its own version.

@@ -330,9 +330,9 @@ report_broken(struct netdev_doms *dev, struct doms_channel *ch,
     }
 }
 
-/* Takes up to 'max' records out of 'r' and forgets them.  Returns how many they
- * were.  The count is taken once, so that a guest that goes on sending cannot
- * keep this going. */
+/* Takes up to 'max' records out of 'r' and forgets them.  Returns how many
+ * they were.  The count is taken once, so that a guest that goes on sending
+ * cannot keep this going. */
 static uint32_t
 discard(struct doms_ring_reader *r, uint32_t max)
 {

@@ -84,8 +84,8 @@ doms_ports_lookup(const char *peer, struct doms_port_config *config)
     return dev != NULL;
 }
 
-/* Returns true if 'ch', which was made for 'dev' as it was some time ago, suits
- * it now. */
+/* Returns true if 'ch', which was made for 'dev' as it was some time ago,
+ * suits it now. */
 static bool
 channel_suits(const struct doms_channel *ch, const struct netdev_doms *dev)
     OVS_REQUIRES(dev->mutex)
@@ -120,8 +120,8 @@ take_channel(struct netdev_doms *dev, struct doms_channel *ch)
 
 /* Attaches 'ch' to the port of its peer, which owns it from then on.  Returns
  * 0, ENODEV if there is no such port any more, EBUSY if another channel is
- * attached, or ESTALE if the port has changed so that 'ch' does not suit it any
- * more; the caller keeps 'ch' then. */
+ * attached, or ESTALE if the port has changed so that 'ch' does not suit it
+ * any more; the caller keeps 'ch' then. */
 int
 doms_ports_attach(struct doms_channel *ch)
 {
@@ -214,8 +214,7 @@ release_orphans(void)
     ovs_mutex_lock(&netdev_doms_mutex);
     ovs_list_push_back_all(&list, &orphans);
     ovs_mutex_unlock(&netdev_doms_mutex);
-    LIST_FOR_EACH_POP(ch, orphan_node, &list)
-    {
+    LIST_FOR_EACH_POP (ch, orphan_node, &list) {
         ch->door->detached(ch);
         doms_channel_destroy_postponed(ch);
     }

@@ -141,8 +141,8 @@ socket_memory_make(struct doms_channel *ch, int fds[DOMS_MSG_MAX_FDS],
     return 0;
 }
 
-/* Seals the front's group, 'front_fd', which the guest says that it has mapped.
- * Returns 0, or a positive errno value if the guest has prevented it. */
+/* Seals the front's group, 'front_fd', which the guest says that it has
+ * mapped.  Returns 0, or a positive errno if the guest has prevented it. */
 int
 socket_memory_seal(int front_fd)
 {

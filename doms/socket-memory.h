@@ -5,10 +5,10 @@
  * Each group is a memfd, sealed against a change of its size.  The switch maps
  * the front's group read-only.  Its own group is also sealed
  * F_SEAL_FUTURE_WRITE once the switch has mapped it, so that the guest can map
- * it read-only and not make the mapping writable later.  The front's group gets
- * the same seal once the guest has mapped it: the guest could otherwise punch
- * holes into it without end, and so make the switch fault and wait wherever it
- * looks.
+ * it read-only and not make the mapping writable later.  The front's group
+ * gets the same seal once the guest has mapped it: the guest could otherwise
+ * punch holes into it without end, and so make the switch fault and wait
+ * wherever it looks.
  *
  * Bells are sockets, neither pipes nor eventfds: see common/socket-msg.h.
  *

@@ -21,8 +21,8 @@ df_bell_ring(int fd)
 }
 
 /* Takes the rings out of the bell 'fd', at most one buffer full, so that a
- * switch that rings without end keeps nobody here.  Returns false if the switch
- * will never ring it again. */
+ * switch that rings without end keeps nobody here.  Returns false if the
+ * switch will never ring it again. */
 bool
 df_bell_drain(int fd)
 {

@@ -4,8 +4,8 @@
  * ring, so that it can break any rule of either.
  *
  * It does without libdomsfront, which would keep it from that.  Whatever does
- * not go as a test of hostile-guest.c expects ends the program with exit status
- * 1 and a line that says so.
+ * not go as a test of hostile-guest.c expects ends the program with exit
+ * status 1 and a line that says so.
  *
  * Thread-safety: a struct guest belongs to one thread.
  */

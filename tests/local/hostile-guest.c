@@ -6,8 +6,8 @@
  *
  * Connects to the socket door at SOCKET as guest NAME, which must have a port,
  * and does what HOW says ('hostile-guest' alone lists them).  Exits with 0 if
- * the switch answered as it should, as far as a guest can see; what it cost the
- * switch and others is for cases/hostile-guest.sh to find out.
+ * the switch answered as it should, as far as a guest can see; what it cost
+ * the switch and others is for cases/hostile-guest.sh to find out.
  */
 #define _GNU_SOURCE
 
@@ -574,8 +574,8 @@ read_bell(void *aux)
 }
 
 /* Reads a bell into a page that is not there yet and that nobody brings, so
- * that the kernel holds whatever it locks for reading a bell; the switch, which
- * rings it, must not wait for that. */
+ * that the kernel holds whatever it locks for reading a bell; the switch,
+ * which rings it, must not wait for that. */
 static void
 hold_bell(const char *arg)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tests of offload_segment_to_ring(): the segments are taken out of a ring as a
- * guest takes them, checked one by one, and put together again.
+ * Tests of offload_segment_to_ring(): the segments are taken out of a ring as
+ * a guest takes them, checked one by one, and put together again.
  */
 #define _GNU_SOURCE
 #include <config.h>

@@ -295,8 +295,9 @@ flags_of_the_packet_say_what_the_guest_meant(void **state)
     }
 }
 
-/* Hands over a frame like 's', with the sum that a guest's kernel leaves in the
- * checksum field; it must come out without flags and with a right checksum. */
+/* Hands over a frame like 's', with the sum that a guest's kernel leaves in
+ * the checksum field; it must come out without flags and with a right
+ * checksum. */
 static void
 check_is_finished(const struct frame_spec *s)
 {

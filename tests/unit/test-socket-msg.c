@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tests of common/socket-msg.c: what is a message and what is not, and by which
- * words a wrong one is told.  test-socket-io.c sends them over a socket.
+ * Tests of common/socket-msg.c: what is a message and what is not, and by
+ * which words a wrong one is told.  test-socket-io.c sends them over a socket.
  */
 #include "socket-msg-make.h"
 
