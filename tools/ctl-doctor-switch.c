@@ -20,8 +20,6 @@
 /* Guests that a message names before it says "and others". */
 #define MAX_NAMED 5
 
-/* Memory, in MiB, that domsd must be able to lock for locking to be of use. */
-#define MEMLOCK_MIN_MIB 64
 
 /* domsd. */
 
@@ -104,7 +102,6 @@ check_limits(const struct ctl_options *options,
              const struct ctl_snapshot *snapshot, struct ctl_report *report)
 {
     long long int files = domsd_limit(options, "Max open files");
-    long long int locked = domsd_limit(options, "Max locked memory");
     long long int need = FILES_BASE;
 
     for (size_t i = 0; i < snapshot->n; i++) {
@@ -126,18 +123,6 @@ check_limits(const struct ctl_options *options,
                                      "limited")
                            : xasprintf("domsd may open %lld files", files),
                        NULL);
-    }
-    if (locked >= 0 && locked < MEMLOCK_MIN_MIB * 1024LL * 1024) {
-        ctl_report_add(report, CTL_WARN, "memlock",
-                       xasprintf("domsd may lock only %lld KiB of memory, so "
-                                 "its --mlockall would fail",
-                                 locked / 1024),
-                       xasprintf("'prlimit --pid %d --memlock=unlimited', or "
-                                 "do without --mlockall",
-                                 ctl_domsd_pid(options)));
-    } else if (locked != -2) {
-        ctl_report_add(report, CTL_FINE, "memlock",
-                       xstrdup("domsd may lock its memory"), NULL);
     }
 }
 
