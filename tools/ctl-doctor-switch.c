@@ -20,7 +20,6 @@
 /* Guests that a message names before it says "and others". */
 #define MAX_NAMED 5
 
-
 /* domsd. */
 
 /* Checks that domsd answers.  Returns whether it does. */
