@@ -168,6 +168,8 @@ dropped=$(sed -n 's/.*n_packets=\([0-9]*\).*/\1/p' "$RUN/rule.txt")
 [ "$dropped" -ge 4 ]
 say "Without the rule, pings pass again:"
 show ovs-ofctl --strict del-flows br0 "$rule"
+# The datapath's own flows follow within half a second.
+wait_until 5 reaches red "${ADDR[blue]}"
 show ip netns exec "$ID-red" ping -c 4 -i 0.05 -q "${ADDR[blue]}" \
     | grep -E 'ping|transmitted'
 
