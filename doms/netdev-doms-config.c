@@ -104,7 +104,7 @@ enum options_effect {
 /* Takes 'o' over into 'dev'. */
 static enum options_effect
 apply_options(struct netdev_doms *dev, const struct doms_options *o)
-    OVS_REQUIRES(dev->mutex)
+    OVS_REQUIRES(netdev_doms_mutex, dev->mutex)
 {
     bool same_peer = dev->peer && !strcmp(dev->peer, o->peer);
     bool rejoin = !same_peer || dev->arena_size != o->arena_size
@@ -113,8 +113,7 @@ apply_options(struct netdev_doms *dev, const struct doms_options *o)
     struct eth_addr old_mac = dev->guest_mac;
 
     if (!same_peer) {
-        free(dev->peer);
-        dev->peer = xstrdup(o->peer);
+        netdev_doms_set_peer(dev, o->peer);
     }
     dev->arena_size = o->arena_size;
     dev->arena_is_set = o->arena_is_set;

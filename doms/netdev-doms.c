@@ -21,6 +21,10 @@ struct ovs_mutex netdev_doms_mutex = OVS_MUTEX_INITIALIZER;
 struct ovs_list netdev_doms_list OVS_GUARDED_BY(netdev_doms_mutex) =
     OVS_LIST_INITIALIZER(&netdev_doms_list);
 
+/* The ports that have a peer, by its name. */
+static struct hmap ports_by_peer OVS_GUARDED_BY(netdev_doms_mutex) =
+    HMAP_INITIALIZER(&ports_by_peer);
+
 static const struct netdev_class netdev_doms_class;
 
 /* Returns the port of the guest named 'peer', or NULL. */
@@ -29,12 +33,29 @@ netdev_doms_find(const char *peer)
 {
     struct netdev_doms *dev;
 
-    LIST_FOR_EACH (dev, list_node, &netdev_doms_list) {
-        if (dev->peer && !strcmp(dev->peer, peer)) {
+    HMAP_FOR_EACH_WITH_HASH (dev, peer_node, hash_string(peer, 0),
+                             &ports_by_peer) {
+        if (!strcmp(dev->peer, peer)) {
             return dev;
         }
     }
     return NULL;
+}
+
+/* Makes 'peer', which no other port has, the peer of 'dev'.  NULL takes the
+ * one that it has away. */
+void
+netdev_doms_set_peer(struct netdev_doms *dev, const char *peer)
+{
+    if (dev->peer) {
+        hmap_remove(&ports_by_peer, &dev->peer_node);
+        free(dev->peer);
+        dev->peer = NULL;
+    }
+    if (peer) {
+        dev->peer = xstrdup(peer);
+        hmap_insert(&ports_by_peer, &dev->peer_node, hash_string(peer, 0));
+    }
 }
 
 /* Returns the DOMS_F_* that 'dev' offers a guest. */
@@ -126,6 +147,7 @@ netdev_doms_destruct(struct netdev *netdev_)
 
     ovs_mutex_lock(&netdev_doms_mutex);
     ovs_list_remove(&dev->list_node);
+    netdev_doms_set_peer(dev, NULL);
     ch = netdev_doms_channel(dev);
     if (ch) {
         doms_ports_orphan(ch);
@@ -138,7 +160,6 @@ netdev_doms_destruct(struct netdev *netdev_)
     for (int i = 0; i < DOMS_MAX_QUEUES; i++) {
         ovs_mutex_destroy(&dev->txqs[i].mutex);
     }
-    free(dev->peer);
     free(dev->down_reason);
     ovs_mutex_destroy(&dev->mutex);
 }

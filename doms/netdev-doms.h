@@ -31,6 +31,7 @@
 #include "doms/policer.h"
 #include "doms/port-io.h"
 #include "netdev-provider.h"
+#include "openvswitch/hmap.h"
 #include "openvswitch/list.h"
 #include "ovs-rcu.h"
 #include "ovs-thread.h"
@@ -46,8 +47,9 @@ struct doms_txq {
 struct netdev_doms {
     struct netdev up;
 
-    /* In the list of all ports. */
+    /* Among all ports, and among those with a peer. */
     struct ovs_list list_node OVS_GUARDED_BY(netdev_doms_mutex);
+    struct hmap_node peer_node OVS_GUARDED_BY(netdev_doms_mutex);
 
     /* Read by the threads that poll and send; the main thread changes them. */
     OVSRCU_TYPE(struct doms_channel *) channel; /* NULL: no guest. */
@@ -88,6 +90,8 @@ void netdev_doms_register(void);
 
 struct netdev_doms *netdev_doms_find(const char *peer)
     OVS_REQUIRES(netdev_doms_mutex);
+void netdev_doms_set_peer(struct netdev_doms *, const char *peer)
+    OVS_REQUIRES(netdev_doms_mutex, netdev_doms->mutex);
 uint64_t netdev_doms_offered_features(const struct netdev_doms *)
     OVS_REQUIRES(netdev_doms->mutex);
 void netdev_doms_sum_rx(const struct netdev_doms *, struct port_rx_stats *);
