@@ -18,6 +18,7 @@ for.  Nothing here is safe for use by several threads.
 """
 
 import argparse
+import ctypes
 import fcntl
 import itertools
 import os
@@ -91,6 +92,12 @@ def size_of(path):
         return os.stat(path).st_size
     except FileNotFoundError:
         return 0
+
+
+def die_with_parent():
+    """Has the kernel end this process when the one that started it dies."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def connect_unix(path):
@@ -231,6 +238,7 @@ class Lab:
             self._process = subprocess.Popen(
                 self._qemu(), cwd=self.folder, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=None if detach else die_with_parent,
                 pass_fds=[self._lock])
         self.pid = self._process.pid
         try:
