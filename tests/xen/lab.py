@@ -346,6 +346,8 @@ class Lab:
         if self._process and self._process.poll() is not None:
             raise LabError('QEMU ended with status %d; see %s'
                            % (self._process.returncode, self.path('qemu.log')))
+        if 'Hardware Dom0 ' in read_from(self.path('dom0.log')):
+            raise LabError('Dom0 has crashed; see %s' % self.path('dom0.log'))
 
     def _wait_line(self, wanted, end):
         """Reads lines from Dom0 until there is one that is 'wanted', or that
