@@ -59,7 +59,7 @@ check-ovs-all: deps
 # clang-format and cppcheck, on our own code.
 SOURCES = $(wildcard common/*.[ch] doms/*.[ch] guestfront/*/*.[ch] \
     guestfront/*/*/*.[ch] tools/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] \
-    tests/local/*.[ch] bench/*.[ch])
+    tests/local/*.[ch] tests/xen/*.[ch] bench/*.[ch])
 check-format:
 	@clang-format --dry-run -Werror $(SOURCES)
 format:

@@ -40,12 +40,15 @@ flock -w 600 9 || fail "another build holds $lab/.lock"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Succeeds if step $1 was last done with the same rest of the arguments.
+# Succeeds if step $1 was last done with the same rest of the arguments.  Else
+# forgets that it was done, since what it made is about to be replaced.
 is_fresh() {
     local step=$1
     shift
     key=$(printf '%s\n' "$@" | sha256sum | cut -d' ' -f1)
-    [ "$(cat "$lab/.$step.key" 2>/dev/null)" = "$key" ]
+    [ "$(cat "$lab/.$step.key" 2>/dev/null)" != "$key" ] || return 0
+    rm -f "$lab/.$step.key"
+    return 1
 }
 # Step $1 is done, with the key that is_fresh() has just computed.
 done_with() {
@@ -171,7 +174,8 @@ take() {
     done
     # What is no ELF program makes ldd fail, and has no libraries.
     { printf '%s\n' "$@"
-      chroot "$lab/tree" ldd "$@" 2>/dev/null | grep -o '/[^ :]*\.so[^ :]*' || :
+      chroot "$lab/tree" ldd "$@" 2>/dev/null |
+          grep -o '/[^ :]*\.so[^ :]*' || :
     } | sort -u | while read -r file; do
         mkdir -p "$root${file%/*}"
         cp -L --preserve=mode "$lab/tree$file" "$root$file"
@@ -187,7 +191,8 @@ take_modules() {
     cp "$lab/kernel-files/$modules"/modules.{order,builtin,builtin.modinfo} \
         "$root/$modules"
     for module; do
-        modprobe -d "$lab/kernel-files" -S "$kernel" --show-depends "$module" ||
+        modprobe -d "$lab/kernel-files" -S "$kernel" \
+                --show-depends "$module" ||
             fail "kernel $kernel has no module $module"
     done | awk '$1 == "insmod" { print $2 }' | sort -u |
     while read -r file; do

@@ -23,7 +23,6 @@ import fcntl
 import itertools
 import os
 import re
-import select
 import shlex
 import shutil
 import signal
@@ -180,9 +179,6 @@ class Lab:
         self.pid = None
         self._process = None
         self._ctl = None
-        self._buffer = ''
-        # Exit statuses that have arrived, by token.
-        self._statuses = {}
         self._tokens = itertools.count()
         self._lock = None
 
@@ -243,7 +239,7 @@ class Lab:
         self.pid = self._process.pid
         try:
             wait_for("QEMU's sockets", self._connect, timeout)
-            self._wait_line('@@up', start + timeout)
+            self._wait_up(timeout)
         except BaseException:
             self.stop()
             raise
@@ -349,47 +345,36 @@ class Lab:
         if 'Hardware Dom0 ' in read_from(self.path('dom0.log')):
             raise LabError('Dom0 has crashed; see %s' % self.path('dom0.log'))
 
-    def _wait_line(self, wanted, end):
-        """Reads lines from Dom0 until there is one that is 'wanted', or that
-        starts with it and a space, and returns it.  Keeps every exit status
-        that comes by."""
-        while True:
-            while '\n' in self._buffer:
-                line, self._buffer = self._buffer.split('\n', 1)
-                line = line.strip('\r\0 ')
-                if line.startswith('@@failed'):
-                    raise LabError("Dom0's init: %s" % line[9:])
-                if line.startswith('@@done '):
-                    _, token, status = line.split()
-                    self._statuses[token] = int(status)
-                if line == wanted or line.startswith(wanted + ' '):
-                    return line
-            left = end - time.monotonic()
-            if left <= 0:
-                raise LabError('Dom0 did not answer in time (waited for %s)'
-                               % wanted)
+    def _wait_up(self, timeout):
+        """Waits until Dom0's init takes commands."""
+        def is_up():
             self._check_alive()
-            if select.select([self._ctl], [], [], min(left, 1))[0]:
-                data = self._ctl.recv(65536)
-                if not data:
-                    raise LabError('QEMU has closed the control channel')
-                self._buffer += data.decode(errors='replace')
+            failed = read_from(os.path.join(self.share, 'failed'))
+            if failed:
+                raise LabError("Dom0's init: %s" % failed.strip())
+            return os.path.exists(os.path.join(self.share, 'up'))
+        wait_for('Dom0', is_up, timeout)
 
     def start(self, command):
         """Starts 'command' in Dom0, and returns a token for finish()."""
         token = self.next_token()
-        self.write('ctl/' + token, command + '\n')
-        self._ctl.sendall((token + '\n').encode())
+        path = os.path.join(self.share, 'ctl', token)
+        self.write('ctl/%s.new' % token, command + '\n')
+        os.rename(path + '.new', path + '.todo')
+        self._ctl.sendall(b'\n')
         return token
 
     def finish(self, token, timeout=PATIENCE):
         """Waits until what start() started has ended.  Returns its exit status
         and its output."""
-        if token not in self._statuses:
-            self._wait_line('@@done ' + token, time.monotonic() + timeout)
-        status = self._statuses.pop(token)
-        return status, read_from(os.path.join(self.share, 'ctl',
-                                              token + '.out'))
+        path = os.path.join(self.share, 'ctl', token)
+
+        def status():
+            self._check_alive()
+            return read_from(path + '.status')
+        return (int(wait_for('Dom0: %s' % read_from(path + '.sh').strip(),
+                             status, timeout)),
+                read_from(path + '.out'))
 
     def dom0(self, command, timeout=PATIENCE, check=True):
         """Runs 'command' in Dom0 and returns its output; with 'check' false,
