@@ -52,7 +52,7 @@ OVS_SWITCH_LIBS = $(OVS_OBJ)/vswitchd/bridge.o \
 OVS_BASE_LIBS = $(OVS_LIB)/libopenvswitch.a $(OVS_LIB)/libopenvswitchavx512.a \
     -lssl -lcrypto -lunbound -lcap-ng -latomic -lm -lpthread
 
-PROGRAMS = domsd doms-ctl doms-tap
+PROGRAMS = domsd doms-ctl doms-tap doms-watchdog
 LIBRARIES = libdomsfront.a libdomsfront.so
 
 MAKEFLAGS += --no-builtin-rules
@@ -118,14 +118,20 @@ objects = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)))
 COMMON_OBJS = $(call objects,common/*.c)
 DOMSD_OBJS = $(filter-out %/port-io-burst.o,$(call objects,doms/*.c)) \
     $(BURST_OBJS)
-CTL_OBJS = $(call objects,tools/*.c)
+XEN_OBJS = $(call objects,tools/xen-*.c)
+CTL_OBJS = $(call objects,tools/ctl-*.c tools/doms-ctl.c) $(XEN_OBJS)
+WATCHDOG_OBJS = $(call objects,tools/doms-watchdog*.c) $(XEN_OBJS) \
+    $(B)/obj/tools/ctl-parse.o
+XEN_LIBS = -lxenstore -lxengnttab -lxenctrl -lxentoollog
 TAP_OBJS = $(call objects,guestfront/tap/*.c)
 FRONT_OBJS = $(call objects,guestfront/lib/*.c)
 
 $(B)/bin/domsd: $(DOMSD_OBJS) $(COMMON_OBJS) $(B)/obj/ovs-vswitchd.o
 	@$(link) $(OVS_SWITCH_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-ctl: $(CTL_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
-	@$(link) $(OVS_BASE_LIBS)
+	@$(link) $(XEN_LIBS) $(OVS_BASE_LIBS)
+$(B)/bin/doms-watchdog: $(WATCHDOG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
+	@$(link) $(XEN_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-tap: $(TAP_OBJS) $(B)/lib/libdomsfront.a
 	@$(link) -lpthread
 define link
