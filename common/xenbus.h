@@ -27,8 +27,8 @@
 #define DOMS_XS_ARENA "arena"           /* Bytes that each arena must have. */
 #define DOMS_XS_MAC "mac"               /* The guest's address. */
 #define DOMS_XS_MTU "mtu"               /* Bytes of payload of a frame. */
-#define DOMS_XS_LINK "link"             /* "1", or "0": the port is set down. */
-#define DOMS_XS_ERROR "error"           /* Why domsd has closed, or "". */
+#define DOMS_XS_LINK "link"   /* "1", or "0": the port is set down. */
+#define DOMS_XS_ERROR "error" /* Why domsd has closed, or "". */
 
 /* Keys of the front's directory that the front writes, besides
  * DOMS_XS_VERSION, DOMS_XS_ARENA and the features. */
