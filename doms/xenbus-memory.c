@@ -67,21 +67,21 @@ read_directory(uint32_t domid, uint32_t reference, uint32_t epoch,
                uint32_t *refs, uint32_t n_refs, const char **why)
 {
     struct doms_directory page;
+    uint32_t n_page;
 
-    for (uint32_t n = 0; n < n_refs; n += page.n_refs) {
+    for (uint32_t n = 0; n < n_refs; n += n_page) {
         int error = copy_page(domid, reference, &page);
 
         if (error) {
             *why = MAP_FAILED_WHY;
             return error;
         }
-        if (page.magic != DOMS_ABI_MAGIC || page.epoch != epoch
-            || page.n_refs != MIN(n_refs - n, DOMS_DIRECTORY_REFS)
-            || !page.next != (n + page.n_refs == n_refs)) {
+        n_page = doms_directory_check(&page, epoch, n_refs - n);
+        if (!n_page) {
             *why = "the directory of grants is malformed";
             return EPROTO;
         }
-        memcpy(refs + n, page.refs, page.n_refs * sizeof *refs);
+        memcpy(refs + n, page.refs, n_page * sizeof *refs);
         reference = page.next;
     }
     return 0;
