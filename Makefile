@@ -68,6 +68,7 @@ all: programs libraries
 
 include mk/tests.mk
 include mk/bench.mk
+include mk/kernel.mk
 include mk/lab.mk
 
 programs: $(PROGRAMS:%=$(B)/bin/%)
