@@ -46,7 +46,8 @@ VLOG_DEFINE_THIS_MODULE(doms_watchdog);
 #define DYING_LOOK_MS 20
 /* How often to look at a pair that is being closed. */
 #define CLOSE_LOOK_MS 50
-/* The pause after a pass that failed. */
+/* The pause after a pass that failed, or that came of a domain's coming or
+ * going: xenstore tells of the latter before xl has cleaned up. */
 #define RETRY_MS 1000
 /* How often to look at everything, whether or not something has changed; and
  * how many times as long as that takes, at least. */
@@ -77,6 +78,7 @@ struct watchdog {
 
     /* The ports. */
     bool ports_changed;      /* Is there something to do? */
+    bool domains_changed;    /* ... since a domain has come or gone? */
     long long int next_pass; /* When to do it, at the latest. */
     size_t n_ports;          /* Described. */
     size_t n_running;        /* Those whose guests run. */
@@ -158,7 +160,7 @@ run_xenstore(struct watchdog *wd)
 
     while ((event = xs_check_watch(wd->xs))) {
         if (!strcmp(event[XS_WATCH_TOKEN], "domains")) {
-            wd->find_domid = wd->ports_changed = true;
+            wd->find_domid = wd->ports_changed = wd->domains_changed = true;
         } else {
             const char *name = strrchr(event[XS_WATCH_PATH], '/');
 
@@ -318,6 +320,7 @@ static void
 run_ports(struct watchdog *wd)
 {
     long long int start = time_msec();
+    long long int duration;
     struct xen_pass pass;
     int error;
 
@@ -326,12 +329,13 @@ run_ports(struct watchdog *wd)
     }
     wd->ports_changed = false;
     error = xen_ports_run(&wd->ports, &pass);
-    wd->next_pass = time_msec()
-                    + (error ? RETRY_MS
-                       : pass.pending
-                           ? CLOSE_LOOK_MS
-                           : MAX(PASS_MS,
-                                 PASS_FACTOR * (time_msec() - start)));
+    duration = time_msec() - start;
+    wd->next_pass = start + duration
+                    + (pass.pending ? CLOSE_LOOK_MS
+                       : error || wd->domains_changed
+                           ? RETRY_MS
+                           : MAX(PASS_MS, PASS_FACTOR * duration));
+    wd->domains_changed = false;
     if (error) {
         VLOG_WARN("xenstore or %s/ports cannot be read: %s", wd->dir,
                   ovs_strerror(error));
@@ -546,6 +550,8 @@ main(int argc, char *argv[])
     set_program_name(argv[0]);
     ovs_cmdl_proctitle_init(argc, argv);
     wd.dir = xen_config_dir();
+    /* That a pass over many ports takes long is no news. */
+    vlog_set_levels_from_string_assert("timeval:off coverage:off");
     /* doms-ctl finds it by its pid file. */
     set_pidfile(NULL);
     parse_options(argc, argv, &wd);

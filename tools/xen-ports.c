@@ -75,6 +75,36 @@ holds_number(struct xen_txn *txn, const char *dir, const char *key,
            && found == value;
 }
 
+/* Returns whether the domain 'domid' is still there, with the name 'name'.
+ * A transaction that has asked so, and writes below the domain's directory,
+ * fails if that directory goes meanwhile, rather than to make it anew. */
+static bool
+is_there(struct xen_txn *txn, unsigned int domid, const char *name)
+{
+    char *found = xen_txn_read(txn, "/local/domain/%u/name", domid);
+    bool there = found && !strcmp(found, name);
+
+    free(found);
+    return there;
+}
+
+/* Makes the directories that all ports need. */
+static void
+write_base(struct xen_txn *txn, void *work_)
+{
+    const struct work *work = work_;
+    unsigned int doms = work->pass->doms;
+    struct xen_nodes nodes = XEN_NODES_INITIALIZER;
+    char *ask = xen_txn_read(txn, "/local/domain/%u/doms/ask", doms);
+
+    if (!ask && is_there(txn, doms, work->ports->domain)) {
+        xen_keys_base(&nodes, doms);
+        xen_txn_apply(txn, &nodes);
+    }
+    xen_nodes_destroy(&nodes);
+    free(ask);
+}
+
 /* Descriptions. */
 
 /* Returns whether the description in 'dir' has the words 'words' and no
@@ -177,14 +207,10 @@ repoint(struct xen_txn *txn, struct port_work *w)
     xen_keys_front(&nodes, &w->pair);
     for (size_t i = 0; i < nodes.n; i++) {
         const struct xen_node *node = &nodes.nodes[i];
-        char *old = node->value ? xen_txn_read(txn, "%s", node->path) : NULL;
 
-        if (old) {
-            xen_txn_set_perms(txn, node->path, &perms);
-        } else if (node->value) {
+        if (node->value && !xen_txn_set_perms(txn, node->path, &perms)) {
             xen_txn_write(txn, node->value, "%s", node->path);
         }
-        free(old);
     }
     xen_nodes_destroy(&nodes);
     snprintf(domid, sizeof domid, "%u", w->pair.doms);
@@ -231,28 +257,17 @@ join(struct xen_txn *txn, struct port_work *w)
 }
 
 static void
-write_base(struct xen_txn *txn, unsigned int doms)
-{
-    struct xen_nodes nodes = XEN_NODES_INITIALIZER;
-    char *ask = xen_txn_read(txn, "/local/domain/%u/doms/ask", doms);
-
-    if (!ask && !txn->error) {
-        xen_keys_base(&nodes, doms);
-        xen_txn_apply(txn, &nodes);
-    }
-    xen_nodes_destroy(&nodes);
-    free(ask);
-}
-
-static void
 write_port(struct xen_txn *txn, void *w_)
 {
     struct port_work *w = w_;
 
     w->described = w->paired = NULL;
-    write_base(txn, w->pair.doms);
+    if (!is_there(txn, w->pair.doms, w->work->ports->domain)) {
+        return;
+    }
     describe(txn, w);
-    if (w->pair.guest && !shash_find(&w->work->ports->closing, w->back)) {
+    if (w->pair.guest && is_there(txn, w->pair.guest, w->domain)
+        && !shash_find(&w->work->ports->closing, w->back)) {
         join(txn, w);
     }
 }
@@ -480,6 +495,21 @@ run_leftovers(struct work *work, unsigned int guest, const char *format, ...)
     free(dir);
 }
 
+/* A directory of backends of a guest that has gone. */
+struct old_guest {
+    unsigned int doms;  /* The domid of DomS. */
+    unsigned int guest; /* That of the guest. */
+};
+
+static void
+sweep(struct xen_txn *txn, void *old_)
+{
+    const struct old_guest *old = old_;
+
+    remove_if_empty(txn, "/local/domain/%u/backend/%s/%u", old->doms,
+                    DOMS_XS_CLASS, old->guest);
+}
+
 /* Takes away the pairs that nobody wants. */
 static void
 run_all_leftovers(struct work *work)
@@ -501,8 +531,14 @@ run_all_leftovers(struct work *work)
                           DOMS_XS_CLASS);
     for (unsigned int i = 0; i < n; i++) {
         if (!ctl_parse_uint(guests[i], 1, XEN_DOMID_MAX, &guest)) {
+            struct old_guest old = { .doms = doms, .guest = guest };
+
             run_leftovers(work, guest, "/local/domain/%u/backend/%s/%u", doms,
                           DOMS_XS_CLASS, guest);
+            /* DomS may have removed what was in it. */
+            if (!xen_domains_name(&work->domains, guest)) {
+                xen_store_transact(work->ports->xs, sweep, &old);
+            }
         }
     }
     free(guests);
@@ -576,22 +612,37 @@ forget_closed(struct work *work)
 /* Tells DomS that it knows of all ports: one that it has from an earlier life
  * and that is not among them is to go. */
 static void
-tell_complete(struct work *work)
+write_complete(struct xen_txn *txn, void *work_)
 {
-    struct xen_txn txn = { .xs = work->ports->xs, .id = XBT_NULL };
+    const struct work *work = work_;
     unsigned int doms = work->pass->doms;
-    char *complete;
+    char *complete = xen_txn_read(txn, "/local/domain/%u/doms/complete", doms);
 
-    /* What a file that cannot be understood describes is not known. */
-    if (!doms || work->pass->problems.n) {
-        return;
-    }
-    complete = xen_txn_read(&txn, "/local/domain/%u/doms/complete", doms);
-    if (!complete) {
-        write_base(&txn, doms);
-        xen_txn_write(&txn, "1", "/local/domain/%u/doms/complete", doms);
+    if (!complete && is_there(txn, doms, work->ports->domain)) {
+        xen_txn_write(txn, "1", "/local/domain/%u/doms/complete", doms);
     }
     free(complete);
+}
+
+/* Makes every port that the files describe. */
+static int
+run_ports(struct work *work)
+{
+    struct xen_pass *pass = work->pass;
+    int error = 0;
+
+    pass->n_ports = work->files.n;
+    if (pass->doms) {
+        error = xen_store_transact(work->ports->xs, write_base, work);
+    }
+    for (size_t i = 0; i < work->files.n && !error; i++) {
+        run_port(work, &work->files.requests[i]);
+    }
+    /* What a file that cannot be understood describes is not known. */
+    if (pass->doms && !error && !pass->problems.n) {
+        error = xen_store_transact(work->ports->xs, write_complete, work);
+    }
+    return error;
 }
 
 void
@@ -635,11 +686,7 @@ xen_ports_run(struct xen_ports *ports, struct xen_pass *pass)
     error = xen_domains_read(ports->xs, &work.domains);
     if (!error) {
         pass->doms = xen_domains_find(&work.domains, ports->domain);
-        pass->n_ports = work.files.n;
-        for (size_t i = 0; i < work.files.n; i++) {
-            run_port(&work, &work.files.requests[i]);
-        }
-        tell_complete(&work);
+        error = run_ports(&work);
         forget_closed(&work);
         run_all_leftovers(&work);
         run_old_descriptions(&work);

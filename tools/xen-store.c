@@ -175,7 +175,7 @@ xen_txn_remove(struct xen_txn *txn, const char *format, ...)
     free(path);
 }
 
-void
+bool
 xen_txn_set_perms(struct xen_txn *txn, const char *path,
                   const struct xen_perms *perms)
 {
@@ -193,8 +193,12 @@ xen_txn_set_perms(struct xen_txn *txn, const char *path,
     }
     txn->changed = true;
     if (!txn->error && !xs_set_permissions(txn->xs, txn->id, path, list, n)) {
+        if (errno == ENOENT) {
+            return false;
+        }
         fail(txn);
     }
+    return true;
 }
 
 void
