@@ -53,8 +53,10 @@ OVS_BASE_LIBS = $(OVS_LIB)/libopenvswitch.a $(OVS_LIB)/libopenvswitchavx512.a \
     -lssl -lcrypto -lunbound -lcap-ng -latomic -lm -lpthread
 
 XEN_LIBS = -lxenstore -lxengnttab
+# Dom0's programs ask the hypervisor too.
+DOM0_LIBS = $(XEN_LIBS) -lxenctrl -lxentoollog
 
-PROGRAMS = domsd doms-ctl doms-tap
+PROGRAMS = domsd doms-ctl doms-watchdog doms-tap
 LIBRARIES = libdomsfront.a libdomsfront.so
 
 MAKEFLAGS += --no-builtin-rules
@@ -66,6 +68,7 @@ all: programs libraries
 
 include mk/tests.mk
 include mk/bench.mk
+include mk/kernel.mk
 include mk/lab.mk
 
 programs: $(PROGRAMS:%=$(B)/bin/%)
@@ -125,7 +128,10 @@ COMMON_OBJS = $(call objects,common/*.c)
 DOMSD_OBJS = $(filter-out %/port-io-burst.o,$(call objects,doms/*.c)) \
     $(BURST_OBJS)
 CONFIG_OBJS = $(call objects,config/*.c)
-CTL_OBJS = $(call objects,tools/*.c)
+DOM0_OBJS = $(call objects,tools/xen-*.c)
+CTL_OBJS = $(call objects,tools/ctl-*.c tools/doms-ctl.c) $(DOM0_OBJS)
+WATCHDOG_OBJS = $(call objects,tools/doms-watchdog*.c) $(DOM0_OBJS) \
+    $(B)/obj/tools/ctl-parse.o
 TAP_OBJS = $(call objects,guestfront/tap/*.c)
 FRONT_OBJS = $(call objects,guestfront/lib/*.c)
 
@@ -133,7 +139,9 @@ $(B)/bin/domsd: $(DOMSD_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) \
     $(B)/obj/tools/ctl-parse.o $(B)/obj/ovs-vswitchd.o
 	@$(link) $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-ctl: $(CTL_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
-	@$(link) $(OVS_BASE_LIBS)
+	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)
+$(B)/bin/doms-watchdog: $(WATCHDOG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
+	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-tap: $(TAP_OBJS) $(B)/lib/libdomsfront.a
 	@$(link) -lpthread
 define link

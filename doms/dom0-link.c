@@ -91,6 +91,31 @@ heart_beat(void)
     }
 }
 
+/* Names in xenstore.  A path there has no '.', and a guest's name has no '@',
+ * which stands for it. */
+
+static char *
+name_to_node(const char *name)
+{
+    char *node = xstrdup(name);
+
+    for (char *p = node; (p = strchr(p, '.')); p++) {
+        *p = '@';
+    }
+    return node;
+}
+
+static char *
+name_from_node(const char *node)
+{
+    char *name = xstrdup(node);
+
+    for (char *p = name; (p = strchr(p, '@')); p++) {
+        *p = '.';
+    }
+    return name;
+}
+
 /* Descriptions. */
 
 /* Reads the words of the description in 'dir' of guest 'name' into 'request'.
@@ -125,7 +150,8 @@ static void
 tell_status(const char *name, const char *serial, const char *problem)
 {
     struct json *status = problem ? NULL : doms_status_get(name);
-    char *key = xasprintf("status/%s", name);
+    char *node = name_to_node(name);
+    char *key = xasprintf("status/%s", node);
     char *text;
 
     if (!status) {
@@ -141,13 +167,15 @@ tell_status(const char *name, const char *serial, const char *problem)
     json_destroy(status);
     free(text);
     free(key);
+    free(node);
 }
 
 /* Reads the description of guest 'name', which has changed. */
 static void
 read_description(const char *name)
 {
-    char *dir = xasprintf(PORTS "/%s", name);
+    char *node = name_to_node(name);
+    char *dir = xasprintf(PORTS "/%s", node);
     char why[CTL_WHY_SIZE];
     struct ctl_request request;
     char *serial, *vm_uuid;
@@ -167,7 +195,7 @@ read_description(const char *name)
         free(vm_uuid);
         free(serial);
     } else if (shash_find(&described, name)) {
-        char *status = xasprintf(TELL "/status/%s", name);
+        char *status = xasprintf(TELL "/status/%s", node);
 
         free(shash_find_and_delete(&described, name));
         port_maker_drop(name);
@@ -175,6 +203,7 @@ read_description(const char *name)
         free(status);
     }
     free(dir);
+    free(node);
 }
 
 /* Reads all descriptions, and those that are no more. */
@@ -186,7 +215,7 @@ read_descriptions(void)
     char **names = xenstore_list(PORTS, &n);
 
     for (size_t i = 0; i < n; i++) {
-        sset_add(&touched, names[i]);
+        sset_add_and_free(&touched, name_from_node(names[i]));
     }
     free(names);
     SHASH_FOR_EACH (node, &described) {
@@ -256,8 +285,6 @@ dom0_link_open(void)
 void
 dom0_link_event(const char *path)
 {
-    const char *rest;
-
     if (!strcmp(path, ASK "/ask")) {
         asked = true;
     } else if (!strcmp(path, ASK "/complete")) {
@@ -265,17 +292,16 @@ dom0_link_event(const char *path)
     } else if (strncmp(path, PORTS "/", strlen(PORTS "/"))) {
         read_all = asked = complete = true; /* The lot of it. */
     } else {
-        char *name = xstrdup(path + strlen(PORTS "/"));
+        const char *node = path + strlen(PORTS "/");
+        size_t length = strcspn(node, "/");
 
-        rest = strchr(name, '/');
-        if (rest) {
-            name[rest - name] = '\0';
-        }
         /* The other words are written before the serial. */
-        if (!rest || !strcmp(rest + 1, "serial")) {
-            sset_add(&touched, name);
+        if (!node[length] || !strcmp(node + length, "/serial")) {
+            char *name = xmemdup0(node, length);
+
+            sset_add_and_free(&touched, name_from_node(name));
+            free(name);
         }
-        free(name);
     }
 }
 

@@ -401,7 +401,8 @@ attach_all(struct ctl_local *local, struct attach *a, char **why)
 
 enum ctl_status
 ctl_local_attach(struct ctl_backend *backend, struct ctl_request *requests,
-                 size_t n, const char *from, char **why)
+                 size_t n, const char *from, struct svec *notes OVS_UNUSED,
+                 char **why)
 {
     struct ctl_local *local = ctl_local_cast(backend);
     struct attach a = {
