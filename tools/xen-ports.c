@@ -129,12 +129,12 @@ add_uuid(struct xen_txn *txn, const struct port_work *w, const char *dir,
 static void
 describe(struct xen_txn *txn, struct port_work *w)
 {
-    char *dir = xasprintf("/local/domain/%u/doms/port/%s", w->pair.doms,
-                          w->wish->name);
+    char dir[XEN_PATH_SIZE];
     struct xen_nodes nodes = XEN_NODES_INITIALIZER;
     struct xen_words words;
     uint64_t serial;
 
+    xen_path_description(dir, w->pair.doms, w->wish->name);
     xen_words_from_request(&words, w->wish);
     add_uuid(txn, w, dir, &words);
     if (!same_description(txn, dir, &words, &serial) && !txn->error) {
@@ -148,7 +148,6 @@ describe(struct xen_txn *txn, struct port_work *w)
     }
     xen_nodes_destroy(&nodes);
     xen_words_destroy(&words);
-    free(dir);
 }
 
 /* Pairs. */
@@ -533,12 +532,15 @@ run_old_descriptions(struct work *work)
         names = xen_txn_list(&txn, &n, "/local/domain/%u/doms/port", doms);
     }
     for (unsigned int i = 0; i < n; i++) {
-        if (!xen_files_find(&work->files, names[i])
-            && !shash_find(&work->files.broken, names[i])
-            && !is_closing(work, names[i])) {
+        char name[DOMS_NAME_SIZE];
+
+        xen_name_from_node(name, names[i]);
+        if (!xen_files_find(&work->files, name)
+            && !shash_find(&work->files.broken, name)
+            && !is_closing(work, name)) {
             xen_txn_remove(&txn, "/local/domain/%u/doms/port/%s", doms,
                            names[i]);
-            told(&work->pass->done, names[i], "description removed");
+            told(&work->pass->done, name, "description removed");
         }
     }
     if (txn.error) {
