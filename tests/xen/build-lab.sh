@@ -221,7 +221,8 @@ pack() {
 
 make_guest() {
     local inputs root=$work/guest
-    inputs=("$(digest "$0" "$here/init-guest" "$here/grants.c" /bin/busybox)"
+    inputs=("$(digest "$0" "$here/init-guest" "$here/grants.c" \
+                   "$here/udp-blast.c" /bin/busybox)"
             "$(cat "$lab/.tree.key" "$lab/.kernel.key")")
     is_fresh guest "${inputs[@]}" && return
     local k=$key
@@ -232,6 +233,8 @@ make_guest() {
     take_modules "$root" $guest_modules
     gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -o "$root/bin/grants" \
         "$here/grants.c" -lxengnttab -lxentoolcore -lxentoollog -lpthread
+    gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static \
+        -o "$root/bin/udp-blast" "$here/udp-blast.c"
     install -m 755 "$here/init-guest" "$root/init"
     pack "$root" guest.cpio
     done_with guest "$k"
