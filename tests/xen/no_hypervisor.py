@@ -66,7 +66,7 @@ def start_background(guest, name, command):
 def stop_background(guest, name):
     """Ends what start_background() started, and returns what it printed."""
     return guest.run('exec 2>/dev/null; kill $(cat /run/{0}.pid); '
-                     'while kill -0 $(cat /run/{0}.pid); do usleep 50000; done;'
+                     'while kill -0 $(cat /run/{0}.pid); do sleep 0.1; done;'
                      ' cat /run/{0}.out'.format(name))
 
 
