@@ -52,7 +52,11 @@ OVS_SWITCH_LIBS = $(OVS_OBJ)/vswitchd/bridge.o \
 OVS_BASE_LIBS = $(OVS_LIB)/libopenvswitch.a $(OVS_LIB)/libopenvswitchavx512.a \
     -lssl -lcrypto -lunbound -lcap-ng -latomic -lm -lpthread
 
-PROGRAMS = domsd doms-ctl doms-tap
+XEN_LIBS = -lxenstore -lxengnttab
+# Dom0's programs ask the hypervisor too.
+DOM0_LIBS = $(XEN_LIBS) -lxenctrl -lxentoollog
+
+PROGRAMS = domsd doms-ctl doms-watchdog doms-tap
 LIBRARIES = libdomsfront.a libdomsfront.so
 
 MAKEFLAGS += --no-builtin-rules
@@ -64,6 +68,7 @@ all: programs libraries
 
 include mk/tests.mk
 include mk/bench.mk
+include mk/kernel.mk
 include mk/lab.mk
 
 programs: $(PROGRAMS:%=$(B)/bin/%)
@@ -82,9 +87,12 @@ $(OVS_STAMP): mk/build-ovs.sh
 # OVS mixes signed and unsigned, and so must who calls it.
 $(B)/obj/doms/%.o: CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare
 $(B)/obj/tools/%.o: CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare
+$(B)/obj/config/%.o: CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare
 $(B)/obj/doms/%.o: doms/%.c | $(OVS_STAMP)
 	@$(compile)
 $(B)/obj/tools/%.o: tools/%.c | $(OVS_STAMP)
+	@$(compile)
+$(B)/obj/config/%.o: config/%.c | $(OVS_STAMP)
 	@$(compile)
 $(B)/obj/%.o: %.c
 	@$(compile)
@@ -100,7 +108,8 @@ $(B)/obj/ovs-vswitchd.o: $(OVS_STAMP)
 	@mkdir -p $(@D)
 	@echo "  CC      ovs-vswitchd.c (Open vSwitch)"
 	@$(CC) $(OVS_CPPFLAGS) $(CFLAGS) -fno-strict-aliasing \
-	    -Dmain=ovs_vswitchd_main -c -o $@ $(OVS_SRC)/vswitchd/ovs-vswitchd.c
+	    -Dmain=ovs_vswitchd_main -Dbridge_init=doms_bridge_init \
+	    -c -o $@ $(OVS_SRC)/vswitchd/ovs-vswitchd.c
 
 # The fast path, once for each instruction set; domsd picks one when it starts.
 BURST_OBJS = $(B)/obj/doms/port-io-burst.generic.o
@@ -118,14 +127,21 @@ objects = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)))
 COMMON_OBJS = $(call objects,common/*.c)
 DOMSD_OBJS = $(filter-out %/port-io-burst.o,$(call objects,doms/*.c)) \
     $(BURST_OBJS)
-CTL_OBJS = $(call objects,tools/*.c)
+CONFIG_OBJS = $(call objects,config/*.c)
+DOM0_OBJS = $(call objects,tools/xen-*.c)
+CTL_OBJS = $(call objects,tools/ctl-*.c tools/doms-ctl.c) $(DOM0_OBJS)
+WATCHDOG_OBJS = $(call objects,tools/doms-watchdog*.c) $(DOM0_OBJS) \
+    $(B)/obj/tools/ctl-parse.o
 TAP_OBJS = $(call objects,guestfront/tap/*.c)
 FRONT_OBJS = $(call objects,guestfront/lib/*.c)
 
-$(B)/bin/domsd: $(DOMSD_OBJS) $(COMMON_OBJS) $(B)/obj/ovs-vswitchd.o
-	@$(link) $(OVS_SWITCH_LIBS) $(OVS_BASE_LIBS)
-$(B)/bin/doms-ctl: $(CTL_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
-	@$(link) $(OVS_BASE_LIBS)
+$(B)/bin/domsd: $(DOMSD_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) \
+    $(B)/obj/tools/ctl-parse.o $(B)/obj/ovs-vswitchd.o
+	@$(link) $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(OVS_BASE_LIBS)
+$(B)/bin/doms-ctl: $(CTL_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
+	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)
+$(B)/bin/doms-watchdog: $(WATCHDOG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
+	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-tap: $(TAP_OBJS) $(B)/lib/libdomsfront.a
 	@$(link) -lpthread
 define link

@@ -27,8 +27,8 @@
 #define DOMS_XS_ARENA "arena"           /* Bytes that each arena must have. */
 #define DOMS_XS_MAC "mac"               /* The guest's address. */
 #define DOMS_XS_MTU "mtu"               /* Bytes of payload of a frame. */
-#define DOMS_XS_LINK "link"             /* "1", or "0": the port is set down. */
-#define DOMS_XS_ERROR "error"           /* Why domsd has closed, or "". */
+#define DOMS_XS_LINK "link"   /* "1", or "0": the port is set down. */
+#define DOMS_XS_ERROR "error" /* Why domsd has closed, or "". */
 
 /* Keys of the front's directory that the front writes, besides
  * DOMS_XS_VERSION, DOMS_XS_ARENA and the features. */
@@ -73,6 +73,22 @@ static inline uint32_t
 doms_xenbus_n_directory_pages(uint32_t n_refs)
 {
     return (n_refs + DOMS_DIRECTORY_REFS - 1) / DOMS_DIRECTORY_REFS;
+}
+
+/* Returns the number of grants in 'page', a private copy of a directory page,
+ * when 'n_left' of them, at least 1, are still to come and the front's epoch
+ * is 'epoch'; or 0 if the page is malformed. */
+static inline uint32_t
+doms_directory_check(const struct doms_directory *page, uint32_t epoch,
+                     uint32_t n_left)
+{
+    uint32_t n = n_left < DOMS_DIRECTORY_REFS ? n_left : DOMS_DIRECTORY_REFS;
+
+    if (page->magic != DOMS_ABI_MAGIC || page->epoch != epoch
+        || page->n_refs != n || !page->next != (n == n_left)) {
+        return 0;
+    }
+    return n;
 }
 
 #endif /* common/xenbus.h */

@@ -51,6 +51,7 @@ struct doms_channel {
     const struct doms_health *peer_group; /* The front's, read-only. */
 
     void *door_aux;              /* The door's own. */
+    void *memory;                /* For 'unmap'; the door's own. */
     struct ovs_list orphan_node; /* In ports.c's 'orphans', without a port. */
 
     /* Unmaps the groups and closes what the door opened for the channel.

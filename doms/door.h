@@ -13,13 +13,17 @@
 #ifndef DOMS_DOOR_H
 #define DOMS_DOOR_H 1
 
+#include <stdbool.h>
+
 struct doms_channel;
 
 struct doms_door {
     const char *name; /* "socket", ... */
 
+    bool from_start; /* Does it run before there is a doms port? */
+
     /* Does periodic work.  Called once a turn of the main loop, from the
-     * first doms port on. */
+     * first doms port on unless 'from_start'. */
     void (*run)(void);
 
     /* Arranges for poll_block() to wake up when run() has something to do. */
@@ -36,5 +40,6 @@ struct doms_door {
 };
 
 extern const struct doms_door door_socket;
+extern const struct doms_door door_xenbus;
 
 #endif /* doms/door.h */

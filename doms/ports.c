@@ -17,7 +17,7 @@ VLOG_DEFINE_THIS_MODULE(doms_ports);
 /* How often the switch's heartbeat goes on. */
 #define HEARTBEAT_MS 500
 
-static const struct doms_door *const doors[] = { &door_socket };
+static const struct doms_door *const doors[] = { &door_socket, &door_xenbus };
 
 /* A guest can come and go without end: the log must not grow with it. */
 static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 1024);
@@ -262,9 +262,13 @@ is_in_use(void)
 void
 doms_ports_run(const struct netdev_class *class OVS_UNUSED)
 {
-    if (is_in_use()) {
+    bool in_use = is_in_use();
+
+    if (in_use) {
         release_orphans();
-        for (size_t i = 0; i < ARRAY_SIZE(doors); i++) {
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(doors); i++) {
+        if (in_use || doors[i]->from_start) {
             doors[i]->run();
         }
     }
@@ -274,9 +278,13 @@ doms_ports_run(const struct netdev_class *class OVS_UNUSED)
 void
 doms_ports_wait(const struct netdev_class *class OVS_UNUSED)
 {
-    if (is_in_use()) {
+    bool in_use = is_in_use();
+
+    if (in_use) {
         poll_timer_wait_until(beat_hearts());
-        for (size_t i = 0; i < ARRAY_SIZE(doors); i++) {
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(doors); i++) {
+        if (in_use || doors[i]->from_start) {
             doors[i]->wait();
         }
     }

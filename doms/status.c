@@ -115,6 +115,23 @@ status_to_json(struct netdev_doms *dev)
     return status;
 }
 
+/* Returns the status of the port of guest 'peer', for the caller to destroy,
+ * or NULL if there is no such port. */
+struct json *
+doms_status_get(const char *peer)
+{
+    struct json *status = NULL;
+    struct netdev_doms *dev;
+
+    ovs_mutex_lock(&netdev_doms_mutex);
+    dev = netdev_doms_find(peer);
+    if (dev) {
+        status = status_to_json(dev);
+    }
+    ovs_mutex_unlock(&netdev_doms_mutex);
+    return status;
+}
+
 static int
 compare_peers(const void *a_, const void *b_)
 {

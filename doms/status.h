@@ -11,7 +11,10 @@
 
 #include <stdint.h>
 
+struct json;
+
 void doms_status_init(void);
+struct json *doms_status_get(const char *peer);
 char *doms_features_to_string(uint64_t features);
 
 #endif /* doms/status.h */

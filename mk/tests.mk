@@ -57,8 +57,9 @@ check-ovs-all: deps
 	@tests/check $(BUILD) ovs-all
 
 # clang-format and cppcheck, on our own code.
-SOURCES = $(wildcard common/*.[ch] doms/*.[ch] guestfront/*/*.[ch] \
-    guestfront/*/*/*.[ch] tools/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] \
+SOURCES = $(wildcard common/*.[ch] config/*.[ch] doms/*.[ch] \
+    guestfront/lib/*.[ch] guestfront/tap/*.[ch] \
+    guestfront/lib/examples/*.[ch] tools/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] \
     tests/local/*.[ch] tests/xen/*.[ch] bench/*.[ch])
 check-format:
 	@clang-format --dry-run -Werror $(SOURCES)
@@ -72,8 +73,8 @@ check-cppcheck:
 	@cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -j2 \
 	    --enable=warning,performance,portability \
 	    --suppressions-list=mk/cppcheck-suppressions.txt \
-	    -D__x86_64__=1 $(CPPCHECK_OVS) -I. common doms guestfront/lib guestfront/tap tools \
-	    bench
+	    -D__x86_64__=1 $(CPPCHECK_OVS) -I. common config doms guestfront/lib \
+	    guestfront/tap tools bench
 
 # libFuzzer on what a hostile peer sends; FUZZ_SECONDS for each target.
 FUZZ_SECONDS = 60

@@ -5,7 +5,8 @@
  * doms-ctl's words mean the same wherever it runs; how they are carried out
  * differs.  A backend carries them out in one kind of place.  The local one
  * (ctl-local.h) reaches, on the machine where it runs, an ovsdb-server through
- * OVSDB and domsd through its control socket.
+ * OVSDB and domsd through its control socket.  That of a Xen host's Dom0
+ * (ctl-xen.h) writes files and xenstore, which the domain DomS reads.
  *
  * An operation returns a ctl_status.  Unless that is CTL_OK, it stores in
  * '*why' one line for the user, to be freed by the caller, and has left the
@@ -25,6 +26,7 @@
 
 struct json;
 struct shash;
+struct svec;
 
 /* How an operation went, and doms-ctl's exit status. */
 enum ctl_status {
@@ -38,8 +40,20 @@ enum ctl_status {
 struct ctl_options {
     const char *rundir;      /* The run directory. */
     const char *db;          /* The database, as "unix:...". */
+    const char *config_dir;  /* Dom0's configuration folder. */
     unsigned int timeout_ms; /* The longest wait for any one answer. */
     bool wait;               /* Wait until domsd has applied a change? */
+};
+
+/* The ends of a guest's port on a Xen host. */
+struct ctl_guest_xen {
+    char *domain;             /* The name of the guest's domain. */
+    unsigned int domid;       /* Its domid, or 0 if it does not run. */
+    unsigned int doms;        /* That of DomS, or 0 if it does not run. */
+    unsigned int handle;      /* The number of the guest's device. */
+    unsigned int front_state; /* XenbusState, or 0 if there is no device. */
+    unsigned int back_state;  /* XenbusState, or 0 if there is no backend. */
+    char *error;              /* Why the backend has closed, or "". */
 };
 
 /* One guest's port.  Strings are never NULL. */
@@ -64,17 +78,20 @@ struct ctl_guest {
     char *mac;        /* The guest's address, or "". */
     int64_t mtu;      /* Bytes, or 0. */
     int64_t n_queues; /* Queue pairs that the port is made for. */
-    int64_t n_channel_queues; /* Queue pairs in force, 0 without a guest. */
-    int64_t arena;            /* Bytes of each ring's arena, or 0. */
-    char *features;           /* Separated by commas, or "". */
-    int64_t epoch;            /* Of the switch's life. */
-    int64_t pid;              /* The guest's process, or 0. */
-    int64_t connects;         /* Times that a guest has attached. */
-    struct json *counters;    /* Object: name to integer; rx is what came from
+    int64_t n_channel_queues;  /* Queue pairs in force, 0 without a guest. */
+    int64_t arena;             /* Bytes of each ring's arena, or 0. */
+    char *features;            /* Separated by commas, or "". */
+    int64_t epoch;             /* Of the switch's life. */
+    int64_t pid;               /* The guest's process, or 0. */
+    int64_t connects;          /* Times that a guest has attached. */
+    struct json *counters;     /* Object: name to integer; rx is what came from
                             * the guest. */
+    struct ctl_guest_xen *xen; /* On a Xen host, else NULL. */
 };
 
 int64_t ctl_guest_counter(const struct ctl_guest *, const char *name);
+void ctl_guest_take_status(struct ctl_guest *, const struct json *status);
+void ctl_replace(char **string, const char *value);
 
 /* The guests at one moment. */
 struct ctl_snapshot {
@@ -107,14 +124,16 @@ struct ctl_backend_class {
     /* Attaches the guests that the 'n' 'requests' ask for, all or none.
      * Fills in the address and the bridge of those that named none.  The
      * requests came from the file 'from', or, if that is NULL, from the
-     * command line. */
+     * command line.  Adds to 'notes' what the user should know besides. */
     enum ctl_status (*attach)(struct ctl_backend *backend,
                               struct ctl_request *requests, size_t n,
-                              const char *from, char **why);
+                              const char *from, struct svec *notes,
+                              char **why);
 
-    /* Detaches the 'n' guests of 'names', all or none. */
+    /* Detaches the 'n' guests of 'names', all or none.  Adds to 'notes' what
+     * the user should know besides. */
     enum ctl_status (*detach)(struct ctl_backend *backend, char *const names[],
-                              size_t n, char **why);
+                              size_t n, struct svec *notes, char **why);
 
     /* Takes a snapshot of the guests into '*snapshot', for the caller to
      * destroy.  That domsd does not answer is no failure. */
@@ -127,5 +146,6 @@ struct ctl_backend_class {
 };
 
 extern const struct ctl_backend_class ctl_local_class;
+extern const struct ctl_backend_class ctl_xen_class;
 
 #endif /* tools/ctl-backend.h */

@@ -43,5 +43,6 @@ void ctl_report_destroy(struct ctl_report *);
 
 void ctl_check_machine(const struct ctl_options *, struct ctl_report *);
 void ctl_check_switch(const struct ctl_options *, struct ctl_report *);
+void ctl_check_xen(const struct ctl_options *, struct ctl_report *);
 
 #endif /* tools/ctl-doctor.h */

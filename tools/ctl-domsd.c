@@ -31,12 +31,12 @@ process_lives(int pid)
     return lives;
 }
 
-/* Returns the pid in domsd's pid file, or 0 if there is none or its process
- * is gone. */
+/* Returns the pid in the pid file of 'daemon', or 0 if there is none or its
+ * process is gone. */
 int
-ctl_domsd_pid(const struct ctl_options *options)
+ctl_daemon_pid(const struct ctl_options *options, const char *daemon)
 {
-    char *path = xasprintf("%s/domsd.pid", options->rundir);
+    char *path = xasprintf("%s/%s.pid", options->rundir, daemon);
     FILE *stream = fopen(path, "r");
     int pid = 0;
 
@@ -49,6 +49,12 @@ ctl_domsd_pid(const struct ctl_options *options)
         fclose(stream);
     }
     return pid;
+}
+
+int
+ctl_domsd_pid(const struct ctl_options *options)
+{
+    return ctl_daemon_pid(options, "domsd");
 }
 
 /* Sends the request 'command' on 'rpc' and receives the reply to it into
@@ -84,16 +90,16 @@ transact(struct jsonrpc *rpc, const char *command,
     return error;
 }
 
-/* Runs 'command' in domsd; stores what it prints in '*reply', for the caller
- * to free. */
+/* Runs 'command' in 'daemon'; stores what it prints in '*reply', for the
+ * caller to free. */
 enum ctl_status
-ctl_domsd_call(const struct ctl_options *options, const char *command,
-               char **reply, char **why)
+ctl_daemon_call(const struct ctl_options *options, const char *daemon,
+                const char *command, char **reply, char **why)
 {
     struct ctl_deadline deadline = ctl_deadline_start(options, 0);
     enum ctl_status status = CTL_OK;
     struct jsonrpc_msg *msg = NULL;
-    int pid = ctl_domsd_pid(options);
+    int pid = ctl_daemon_pid(options, daemon);
     struct stream *stream;
     struct jsonrpc *rpc;
     char *path;
@@ -101,17 +107,18 @@ ctl_domsd_call(const struct ctl_options *options, const char *command,
 
     *reply = NULL;
     if (!pid) {
-        *why = xasprintf("domsd does not run in %s; start it, or name its run "
+        *why = xasprintf("%s does not run in %s; start it, or name its run "
                          "directory with --rundir",
-                         options->rundir);
+                         daemon, options->rundir);
         return CTL_UNREACHABLE;
     }
-    path = xasprintf("unix:%s/domsd.%d.ctl", options->rundir, pid);
+    path = xasprintf("unix:%s/%s.%d.ctl", options->rundir, daemon, pid);
     error = stream_open_block(stream_open(path, &stream, DSCP_DEFAULT),
                               options->timeout_ms, &stream);
     if (error) {
-        *why = xasprintf("domsd (pid %d) cannot be reached on %s: %s", pid,
-                         path + strlen("unix:"), ovs_retval_to_string(error));
+        *why = xasprintf("%s (pid %d) cannot be reached on %s: %s", daemon,
+                         pid, path + strlen("unix:"),
+                         ovs_retval_to_string(error));
         free(path);
         return CTL_UNREACHABLE;
     }
@@ -120,14 +127,15 @@ ctl_domsd_call(const struct ctl_options *options, const char *command,
     rpc = jsonrpc_open(stream);
     error = transact(rpc, command, &deadline, &msg);
     if (error) {
-        *why = xasprintf("domsd (pid %d) does not answer: %s; see its log in "
+        *why = xasprintf("%s (pid %d) does not answer: %s; see its log in "
                          "%s",
-                         pid, ovs_retval_to_string(error), options->rundir);
+                         daemon, pid, ovs_retval_to_string(error),
+                         options->rundir);
         status = CTL_UNREACHABLE;
     } else if (msg->result && msg->result->type == JSON_STRING) {
         *reply = xstrdup(json_string(msg->result));
     } else {
-        *why = xasprintf("domsd cannot do '%s': %s", command,
+        *why = xasprintf("%s cannot do '%s': %s", daemon, command,
                          msg->error && msg->error->type == JSON_STRING
                              ? json_string(msg->error)
                              : "no reason given");
@@ -136,4 +144,12 @@ ctl_domsd_call(const struct ctl_options *options, const char *command,
     jsonrpc_msg_destroy(msg);
     jsonrpc_close(rpc);
     return status;
+}
+
+/* The same with domsd. */
+enum ctl_status
+ctl_domsd_call(const struct ctl_options *options, const char *command,
+               char **reply, char **why)
+{
+    return ctl_daemon_call(options, "domsd", command, reply, why);
 }

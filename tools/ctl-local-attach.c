@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/port-rows.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/shash.h"
 #include "ovsdb-idl.h"
@@ -16,9 +17,6 @@
 #include "smap.h"
 #include "util.h"
 #include "uuid.h"
-
-/* The least burst, in kbit, with which a 64 KiB frame passes a rate limit. */
-#define BURST_MIN_KBIT 800
 
 /* An attachment under way. */
 struct attach {
@@ -131,6 +129,7 @@ pick_mac(const struct attach *a, struct ctl_request *r)
         r->mac[0] = 0x02; /* Locally administered, of one interface. */
         snprintf(key, sizeof key, ETH_ADDR_FMT, ETH_ADDR_BYTES_ARGS(r->mac));
     } while (shash_find(&a->macs, key));
+    r->has_mac = true;
 }
 
 /* Checks that the name and the address of 'r' are free, and takes them. */
@@ -235,79 +234,6 @@ find_bridge(const struct ctl_local *local, const struct attach *a,
 
 /* The transaction. */
 
-static void
-compose_interface(const struct ctl_request *r,
-                  const struct ovsrec_interface *iface)
-{
-    struct smap options = SMAP_INITIALIZER(&options);
-    struct smap ids = SMAP_INITIALIZER(&ids);
-
-    ovsrec_interface_set_name(iface, r->name);
-    ovsrec_interface_set_type(iface, CTL_INTERFACE_TYPE);
-
-    smap_add(&options, "peer", r->name);
-    smap_add_format(&options, "mac", ETH_ADDR_FMT,
-                    ETH_ADDR_BYTES_ARGS(r->mac));
-    if (r->queues) {
-        smap_add_format(&options, "n_rxq", "%u", r->queues);
-    }
-    if (r->arena) {
-        smap_add_format(&options, "arena", "%u", r->arena);
-    }
-    ovsrec_interface_set_options(iface, &options);
-    smap_destroy(&options);
-
-    smap_add(&ids, "doms-attached", "true");
-    smap_add_format(&ids, "attached-mac", ETH_ADDR_FMT,
-                    ETH_ADDR_BYTES_ARGS(r->mac));
-    if (r->iface_id[0]) {
-        smap_add(&ids, "iface-id", r->iface_id);
-    }
-    ovsrec_interface_set_external_ids(iface, &ids);
-    smap_destroy(&ids);
-
-    if (r->mtu) {
-        int64_t mtu = r->mtu;
-
-        ovsrec_interface_set_mtu_request(iface, &mtu, 1);
-    }
-    if (r->rate) {
-        int64_t kbit = r->rate / 1000;
-
-        ovsrec_interface_set_ingress_policing_rate(iface, kbit);
-        ovsrec_interface_set_ingress_policing_burst(
-            iface, MAX(kbit / 10, BURST_MIN_KBIT));
-    }
-}
-
-static void
-compose_port(const struct ctl_request *r, const struct ovsrec_port *port,
-             const struct ovsrec_interface *iface)
-{
-    struct ovsrec_interface *interfaces = CONST_CAST(struct ovsrec_interface *,
-                                                     iface);
-
-    ovsrec_port_set_name(port, r->name);
-    ovsrec_port_set_interfaces(port, &interfaces, 1);
-    if (r->tag >= 0) {
-        int64_t tag = r->tag;
-
-        ovsrec_port_set_tag(port, &tag, 1);
-    }
-    if (r->n_trunks) {
-        int64_t *trunks = xmalloc(r->n_trunks * sizeof *trunks);
-        size_t n = 0;
-
-        for (unsigned int vlan = 0; vlan < CTL_N_VLANS; vlan++) {
-            if (ctl_request_has_trunk(r, vlan)) {
-                trunks[n++] = vlan;
-            }
-        }
-        ovsrec_port_set_trunks(port, trunks, n);
-        free(trunks);
-    }
-}
-
 static enum ctl_status
 compose_attach(struct ctl_local *local, struct ovsdb_idl_txn *txn, void *aux,
                char **why)
@@ -333,9 +259,8 @@ compose_attach(struct ctl_local *local, struct ovsdb_idl_txn *txn, void *aux,
         }
         ovs_strlcpy(r->bridge, bridge->name, sizeof r->bridge);
         iface = ovsrec_interface_insert(txn);
-        compose_interface(r, iface);
         port = ovsrec_port_insert(txn);
-        compose_port(r, port, iface);
+        port_rows_set(r, port, iface, NULL);
         ovsrec_bridge_update_ports_addvalue(bridge, port);
         a->iface_uuids[i] = iface->header_.uuid;
         a->port_uuids[i] = port->header_.uuid;
@@ -476,7 +401,8 @@ attach_all(struct ctl_local *local, struct attach *a, char **why)
 
 enum ctl_status
 ctl_local_attach(struct ctl_backend *backend, struct ctl_request *requests,
-                 size_t n, const char *from, char **why)
+                 size_t n, const char *from, struct svec *notes OVS_UNUSED,
+                 char **why)
 {
     struct ctl_local *local = ctl_local_cast(backend);
     struct attach a = {

@@ -391,7 +391,7 @@ compose_detach(struct ctl_local *local, struct ovsdb_idl_txn *txn, void *aux,
 
 enum ctl_status
 ctl_local_detach(struct ctl_backend *backend, char *const names[], size_t n,
-                 char **why)
+                 struct svec *notes OVS_UNUSED, char **why)
 {
     struct ctl_local *local = ctl_local_cast(backend);
     struct ctl_deadline deadline = ctl_deadline_start(local->options, n);

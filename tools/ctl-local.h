@@ -68,9 +68,10 @@ enum ctl_status ctl_local_wait_applied(struct ctl_local *, int64_t next_cfg,
                                        char **why);
 
 enum ctl_status ctl_local_attach(struct ctl_backend *, struct ctl_request *,
-                                 size_t n, const char *from, char **why);
+                                 size_t n, const char *from,
+                                 struct svec *notes, char **why);
 enum ctl_status ctl_local_detach(struct ctl_backend *, char *const names[],
-                                 size_t n, char **why);
+                                 size_t n, struct svec *notes, char **why);
 enum ctl_status ctl_local_snapshot(struct ctl_backend *, struct ctl_snapshot *,
                                    char **why);
 
@@ -78,5 +79,10 @@ enum ctl_status ctl_local_snapshot(struct ctl_backend *, struct ctl_snapshot *,
 enum ctl_status ctl_domsd_call(const struct ctl_options *, const char *command,
                                char **reply, char **why);
 int ctl_domsd_pid(const struct ctl_options *);
+
+/* The control socket of 'daemon', which runs in the same run directory. */
+enum ctl_status ctl_daemon_call(const struct ctl_options *, const char *daemon,
+                                const char *command, char **reply, char **why);
+int ctl_daemon_pid(const struct ctl_options *, const char *daemon);
 
 #endif /* tools/ctl-local.h */

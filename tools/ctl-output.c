@@ -151,6 +151,18 @@ ctl_rates_between(const struct ctl_snapshot *before,
     };
 }
 
+/* Returns the name of 'state', a XenbusState. */
+const char *
+ctl_xenbus_state(unsigned int state)
+{
+    static const char *const names[] = {
+        "none",      "initialising", "initwait", "initialised",
+        "connected", "closing",      "closed",
+    };
+
+    return state < ARRAY_SIZE(names) ? names[state] : "unknown";
+}
+
 /* JSON. */
 
 /* Prints 'json' as one line or, with JSSF_PRETTY in 'flags', as several, and
@@ -188,6 +200,21 @@ split(const char *list)
     return array;
 }
 
+static struct json *
+xen_to_json(const struct ctl_guest_xen *x)
+{
+    struct json *object = json_object_create();
+
+    json_object_put_string(object, "domain", x->domain);
+    put_integer(object, "domid", x->domid);
+    put_integer(object, "doms_domid", x->doms);
+    put_integer(object, "handle", x->handle);
+    json_object_put_string(object, "front", ctl_xenbus_state(x->front_state));
+    json_object_put_string(object, "back", ctl_xenbus_state(x->back_state));
+    json_object_put_string(object, "error", x->error);
+    return object;
+}
+
 /* Returns all about 'g' as a JSON object. */
 struct json *
 ctl_guest_to_json(const struct ctl_guest *g)
@@ -221,6 +248,9 @@ ctl_guest_to_json(const struct ctl_guest *g)
     put_integer(object, "pid", g->pid);
     put_integer(object, "connects", g->connects);
     json_object_put(object, "counters", json_clone(g->counters));
+    if (g->xen) {
+        json_object_put(object, "xen", xen_to_json(g->xen));
+    }
     return object;
 }
 
@@ -247,7 +277,10 @@ ctl_rates_to_json(const struct ctl_guest *g, const struct ctl_rates *r)
 const char *
 ctl_guest_state(const struct ctl_guest *g)
 {
-    return !strcmp(g->state, "unknown") && !strncmp(g->reason, "domsd ", 6)
+    bool about_switch = !strncmp(g->reason, "domsd ", strlen("domsd "))
+                        || !strncmp(g->reason, "DomS ", strlen("DomS "));
+
+    return !strcmp(g->state, "unknown") && about_switch
                    && strlen(g->reason) < 24
                ? g->reason
                : g->state;
@@ -276,9 +309,10 @@ ctl_format_list(const struct ctl_snapshot *snapshot, struct ds *s)
     ctl_table_init(&table, headings, ARRAY_SIZE(headings));
     for (size_t i = 0; i < snapshot->n; i++) {
         const struct ctl_guest *g = &snapshot->guests[i];
+        int64_t guest;
 
         ctl_table_cell(&table, "%s", g->name);
-        ctl_table_cell(&table, "%s", g->bridge);
+        ctl_table_cell(&table, "%s", g->bridge[0] ? g->bridge : "-");
         ctl_table_cell(&table, "%s", ctl_guest_state(g));
         ctl_table_cell(&table, "%s", g->mac[0] ? g->mac : "-");
         ctl_table_cell(&table, g->mtu ? "%" PRId64 : "-", g->mtu);
@@ -293,7 +327,8 @@ ctl_format_list(const struct ctl_snapshot *snapshot, struct ds *s)
         } else {
             ctl_table_cell(&table, "%s", g->trunks[0] ? "trunk" : "-");
         }
-        ctl_table_cell(&table, g->pid ? "%" PRId64 : "-", g->pid);
+        guest = g->xen ? g->xen->domid : g->pid;
+        ctl_table_cell(&table, guest ? "%" PRId64 : "-", guest);
         table_count(&table, g, "rx_packets");
         table_count(&table, g, "tx_packets");
     }
@@ -316,6 +351,31 @@ put_line(struct ds *s, const char *name, const char *format, ...)
     ds_put_char(s, '\n');
 }
 
+/* Appends which domains are the ends of the port of 'g', and what their
+ * devices are up to. */
+static void
+put_xen(struct ds *s, const struct ctl_guest *g)
+{
+    const struct ctl_guest_xen *x = g->xen;
+    const char *bridge = g->bridge[0] ? g->bridge : "the only one";
+
+    put_line(s, "bridge", "%s", bridge);
+    if (x->domid) {
+        put_line(s, "front", "%s, device %u of %s (domain %u)",
+                 ctl_xenbus_state(x->front_state), x->handle, x->domain,
+                 x->domid);
+    } else {
+        put_line(s, "front", "none, %s is not running", x->domain);
+    }
+    if (x->doms) {
+        put_line(s, "back", "%s, in DomS (domain %u)%s%s",
+                 ctl_xenbus_state(x->back_state), x->doms,
+                 x->error[0] ? ": " : "", x->error);
+    } else {
+        put_line(s, "back", "none, DomS is not running");
+    }
+}
+
 /* Appends all about 'g' to 's', a line a fact. */
 void
 ctl_format_guest(const struct ctl_guest *g, struct ds *s)
@@ -325,8 +385,12 @@ ctl_format_guest(const struct ctl_guest *g, struct ds *s)
     put_line(s, "name", "%s", g->name);
     put_line(s, "state", "%s%s%s", g->state, g->reason[0] ? ": " : "",
              g->reason);
-    put_line(s, "port", "%s on bridge %s, OpenFlow port %" PRId64, g->port,
-             g->bridge, g->ofport);
+    if (g->xen) {
+        put_xen(s, g);
+    } else {
+        put_line(s, "port", "%s on bridge %s, OpenFlow port %" PRId64, g->port,
+                 g->bridge, g->ofport);
+    }
     put_line(s, "guest", "%s%s%s",
              g->n_channel_queues ? "attached" : "not attached",
              g->door[0] ? ", door " : "", g->door);
@@ -408,4 +472,34 @@ ctl_format_counters(const struct ctl_guest *g, struct ds *s)
                       ctl_guest_counter(g, nodes[i]->name));
     }
     free(nodes);
+}
+
+/* Appends what doms-watchdog tells in 'status' to 's', as one line without its
+ * end. */
+void
+ctl_format_watchdog(const struct json *status, struct ds *s)
+{
+    static const char *const names[] = { "state", "reason", "domid",
+                                         "restarts", "last_outage_ms" };
+    const char *separator = "";
+
+    if (status->type != JSON_OBJECT) {
+        ds_put_cstr(s, "tells nothing that is understood");
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        const struct json *value = shash_find_data(json_object(status),
+                                                   names[i]);
+
+        if (!value || (value->type == JSON_STRING && !json_string(value)[0])) {
+            continue;
+        } else if (value->type == JSON_STRING) {
+            ds_put_format(s, "%s%s%s", separator, i ? "" : "DomS ",
+                          json_string(value));
+        } else if (value->type == JSON_INTEGER) {
+            ds_put_format(s, "%s%s %lld", separator, names[i],
+                          (long long int) json_integer(value));
+        }
+        separator = ", ";
+    }
 }

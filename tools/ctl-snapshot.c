@@ -40,6 +40,11 @@ guest_destroy(struct ctl_guest *g)
     free(g->mac);
     free(g->features);
     json_destroy(g->counters);
+    if (g->xen) {
+        free(g->xen->domain);
+        free(g->xen->error);
+        free(g->xen);
+    }
 }
 
 /* Frees what 'snapshot' holds. */
@@ -75,8 +80,9 @@ ctl_snapshot_find(const struct ctl_snapshot *snapshot, const char *name)
     return NULL;
 }
 
-static void
-replace(char **string, const char *value)
+/* Makes '*string', which is freed, a copy of 'value'. */
+void
+ctl_replace(char **string, const char *value)
 {
     free(*string);
     *string = xstrdup(value);
@@ -169,7 +175,7 @@ take_string(const struct json *object, const char *name, char **string)
     const struct json *value = member(object, name, JSON_STRING);
 
     if (value) {
-        replace(string, json_string(value));
+        ctl_replace(string, json_string(value));
     }
 }
 
@@ -183,9 +189,10 @@ take_integer(const struct json *object, const char *name, int64_t *integer)
     }
 }
 
-/* Replaces what 'g' has from the database by what domsd says of its port. */
-static void
-guest_from_domsd(struct ctl_guest *g, const struct json *status)
+/* Replaces what 'g' has from the configuration by 'status', what domsd says of
+ * its port. */
+void
+ctl_guest_take_status(struct ctl_guest *g, const struct json *status)
 {
     const struct json *queues = member(status, "queues", JSON_OBJECT);
     const struct json *features = member(status, "features", JSON_ARRAY);
@@ -213,7 +220,7 @@ guest_from_domsd(struct ctl_guest *g, const struct json *status)
                               json_string(feature));
             }
         }
-        replace(&g->features, ds_cstr(&s));
+        ctl_replace(&g->features, ds_cstr(&s));
         ds_destroy(&s);
     }
     if (counters) {
@@ -242,9 +249,9 @@ join_status(struct ctl_snapshot *snapshot, const struct json *status)
         const struct json *object = shash_find_data(&ports, g->port);
 
         if (object && !g->error[0]) {
-            guest_from_domsd(g, object);
+            ctl_guest_take_status(g, object);
         } else if (!g->error[0]) {
-            replace(&g->reason, "domsd has not made the port yet");
+            ctl_replace(&g->reason, "domsd has not made the port yet");
         }
     }
     shash_destroy(&ports);
@@ -291,10 +298,10 @@ ctl_local_snapshot(struct ctl_backend *backend, struct ctl_snapshot *snapshot,
     for (size_t i = 0; snapshot->domsd_problem && i < snapshot->n; i++) {
         struct ctl_guest *g = &snapshot->guests[i];
 
-        replace(&g->state, "unknown");
-        replace(&g->reason, ctl_domsd_pid(local->options)
-                                ? "domsd does not answer"
-                                : "domsd is down");
+        ctl_replace(&g->state, "unknown");
+        ctl_replace(&g->reason, ctl_domsd_pid(local->options)
+                                    ? "domsd does not answer"
+                                    : "domsd is down");
     }
     return CTL_OK;
 }

@@ -16,13 +16,17 @@
 #include "ctl-output.h"
 #include "ctl-parse.h"
 #include "ctl-watch.h"
+#include "ctl-xen.h"
 #include "fatal-signal.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/json.h"
 #include "openvswitch/vlog.h"
 #include "packets.h"
 #include "random.h"
+#include "svec.h"
 #include "util.h"
+#include "xen-files.h"
+#include "xen-store.h"
 
 #define DEFAULT_RUNDIR "/var/run/openvswitch"
 #define DEFAULT_TIMEOUT_S 10
@@ -60,6 +64,7 @@ static enum ctl_status cmd_show(const struct ctl_args *, char **why);
 static enum ctl_status cmd_stats(const struct ctl_args *, char **why);
 static enum ctl_status cmd_top(const struct ctl_args *, char **why);
 static enum ctl_status cmd_doctor(const struct ctl_args *, char **why);
+static enum ctl_status cmd_watchdog(const struct ctl_args *, char **why);
 static enum ctl_status cmd_version(const struct ctl_args *, char **why);
 static enum ctl_status cmd_help(const struct ctl_args *, char **why);
 
@@ -76,15 +81,37 @@ static const struct ctl_command commands[] = {
       "show a live screen of rates", cmd_top },
     { "doctor", 0, 0, "", "find what is wrong, and how to mend it",
       cmd_doctor },
+    { "watchdog", 0, 1, "[retry]", "show what doms-watchdog sees of DomS",
+      cmd_watchdog },
     { "version", 0, 0, "", "show the versions", cmd_version },
     { "help", 0, 0, "", "show this text", cmd_help },
 };
+
+/* Where doms-ctl is to work. */
+static enum { PLACE_FIND, PLACE_LOCAL, PLACE_XEN } place = PLACE_FIND;
 
 /* The backend that this place calls for. */
 static const struct ctl_backend_class *
 backend_class(void)
 {
-    return &ctl_local_class;
+    if (place == PLACE_FIND) {
+        place = xen_is_dom0() ? PLACE_XEN : PLACE_LOCAL;
+    }
+    return place == PLACE_XEN ? &ctl_xen_class : &ctl_local_class;
+}
+
+/* Prints and frees 'notes', which would be in the way of what is printed for
+ * programs. */
+static void
+print_notes(struct svec *notes)
+{
+    const char *note;
+    size_t i;
+
+    SVEC_FOR_EACH (i, note, notes) {
+        fprintf(stderr, "doms-ctl: %s\n", note);
+    }
+    svec_destroy(notes);
 }
 
 /* Commands that change something. */
@@ -153,8 +180,9 @@ print_attached(const struct ctl_args *args, const struct ctl_request *requests,
                                    ETH_ADDR_BYTES_ARGS(r->mac));
             json_array_add(array, object);
         } else {
-            printf("%s: attached to bridge %s, mac " ETH_ADDR_FMT "\n",
-                   r->name, r->bridge, ETH_ADDR_BYTES_ARGS(r->mac));
+            printf("%s: attached%s%s, mac " ETH_ADDR_FMT "\n", r->name,
+                   r->bridge[0] ? " to bridge " : "", r->bridge,
+                   ETH_ADDR_BYTES_ARGS(r->mac));
         }
     }
     if (args->json) {
@@ -168,6 +196,7 @@ static enum ctl_status
 cmd_attach(const struct ctl_args *args, char **why)
 {
     const struct ctl_backend_class *class = backend_class();
+    struct svec notes = SVEC_EMPTY_INITIALIZER;
     struct ctl_request *requests = NULL;
     struct ctl_backend *backend;
     enum ctl_status status;
@@ -177,13 +206,15 @@ cmd_attach(const struct ctl_args *args, char **why)
     if (!status && n) {
         status = class->open(&args->options, &backend, why);
         if (!status) {
-            status = class->attach(backend, requests, n, args->from, why);
+            status = class->attach(backend, requests, n, args->from, &notes,
+                                   why);
             class->close(backend);
         }
     }
     if (!status) {
         print_attached(args, requests, n);
     }
+    print_notes(&notes);
     free(requests);
     return status;
 }
@@ -192,13 +223,16 @@ static enum ctl_status
 cmd_detach(const struct ctl_args *args, char **why)
 {
     const struct ctl_backend_class *class = backend_class();
+    struct svec notes = SVEC_EMPTY_INITIALIZER;
     struct ctl_backend *backend;
     enum ctl_status status = class->open(&args->options, &backend, why);
 
     if (!status) {
-        status = class->detach(backend, args->words, args->n_words, why);
+        status = class->detach(backend, args->words, args->n_words, &notes,
+                               why);
         class->close(backend);
     }
+    print_notes(&notes);
     if (!status && args->json) {
         struct json *array = json_array_create_empty();
 
@@ -294,6 +328,27 @@ cmd_list(const struct ctl_args *args, char **why)
     return CTL_OK;
 }
 
+/* Appends what the watchdog sees of DomS to 's', as a line. */
+static void
+format_watchdog(const struct ctl_args *args, struct ds *s)
+{
+    char *reply = NULL, *problem = NULL;
+    struct json *json = NULL;
+
+    if (ctl_daemon_call(&args->options, "doms-watchdog", "watchdog/status",
+                        &reply, &problem)) {
+        ds_put_format(s, "%-12s%s\n", "watchdog", problem);
+    } else {
+        json = json_from_string(reply);
+        ds_put_format(s, "%-12s", "watchdog");
+        ctl_format_watchdog(json, s);
+        ds_put_char(s, '\n');
+    }
+    json_destroy(json);
+    free(problem);
+    free(reply);
+}
+
 static enum ctl_status
 cmd_show(const struct ctl_args *args, char **why)
 {
@@ -310,6 +365,9 @@ cmd_show(const struct ctl_args *args, char **why)
         ctl_print_json(ctl_guest_to_json(guest), JSSF_PRETTY);
     } else if (!status) {
         ctl_format_guest(guest, &s);
+        if (guest->xen) {
+            format_watchdog(args, &s);
+        }
     }
     print_and_free(&s);
     ctl_snapshot_destroy(&snapshot);
@@ -395,8 +453,12 @@ cmd_doctor(const struct ctl_args *args, char **why OVS_UNUSED)
     struct ctl_report report = { .n = 0 };
     enum ctl_grade worst;
 
-    ctl_check_machine(&args->options, &report);
-    ctl_check_switch(&args->options, &report);
+    if (backend_class() == &ctl_xen_class) {
+        ctl_check_xen(&args->options, &report);
+    } else {
+        ctl_check_machine(&args->options, &report);
+        ctl_check_switch(&args->options, &report);
+    }
     ctl_report_print(&report, args->json);
     worst = ctl_report_worst(&report);
     ctl_report_destroy(&report);
@@ -404,10 +466,59 @@ cmd_doctor(const struct ctl_args *args, char **why OVS_UNUSED)
 }
 
 static enum ctl_status
+cmd_watchdog(const struct ctl_args *args, char **why)
+{
+    const char *command = "watchdog/status";
+    enum ctl_status status;
+    struct json *json;
+    char *reply;
+
+    if (args->n_words) {
+        if (strcmp(args->words[0], "retry")) {
+            *why = xasprintf("watchdog: '%s' is no word of it; 'doms-ctl "
+                             "watchdog' shows its state, 'doms-ctl watchdog "
+                             "retry' starts DomS once more",
+                             args->words[0]);
+            return CTL_REFUSED;
+        }
+        command = "watchdog/retry";
+    }
+    status = ctl_daemon_call(&args->options, "doms-watchdog", command, &reply,
+                             why);
+    if (status) {
+        return status;
+    }
+    json = json_from_string(reply);
+    if (args->n_words) {
+        printf("%s%s", reply, reply[0] ? "\n" : "");
+    } else if (args->json) {
+        ctl_print_json(json_clone(json), JSSF_PRETTY);
+    } else {
+        struct ds s = DS_EMPTY_INITIALIZER;
+
+        ctl_format_watchdog(json, &s);
+        ds_put_char(&s, '\n');
+        print_and_free(&s);
+    }
+    json_destroy(json);
+    free(reply);
+    return CTL_OK;
+}
+
+/* Asks the switch for its version. */
+static enum ctl_status
+class_version(const struct ctl_args *args, char **reply, char **problem)
+{
+    return backend_class() == &ctl_xen_class
+               ? ctl_xen_version(&args->options, reply, problem)
+               : ctl_domsd_call(&args->options, "version", reply, problem);
+}
+
+static enum ctl_status
 cmd_version(const struct ctl_args *args, char **why OVS_UNUSED)
 {
     char *reply, *problem = NULL;
-    bool up = !ctl_domsd_call(&args->options, "version", &reply, &problem);
+    bool up = !class_version(args, &reply, &problem);
 
     if (up) {
         reply[strcspn(reply, "\n")] = '\0';
@@ -421,7 +532,9 @@ cmd_version(const struct ctl_args *args, char **why OVS_UNUSED)
         ctl_print_json(object, JSSF_PRETTY);
     } else {
         printf("doms-ctl %s\n", DOMS_PACKAGE_VERSION);
-        printf("%s\n", up ? reply : "domsd does not answer");
+        printf("%s\n", up                   ? reply
+                       : place == PLACE_XEN ? problem
+                                            : "domsd does not answer");
     }
     free(reply);
     free(problem);
@@ -444,6 +557,13 @@ cmd_help(const struct ctl_args *args OVS_UNUSED, char **why OVS_UNUSED)
            "$OVS_RUNDIR,\n"
            "                  else " DEFAULT_RUNDIR ")\n"
            "  --db SERVER     its database (default: unix:DIR/db.sock)\n"
+           "  --xen, --local  work as in a Xen host's Dom0, or on a switch on "
+           "this\n"
+           "                  machine (default: what the machine is)\n"
+           "  --config-dir DIR\n"
+           "                  Dom0's configuration (default: "
+           "$DOMS_CONFIG_DIR,\n"
+           "                  else " XEN_CONFIG_DIR ")\n"
            "  --timeout S     the longest wait for an answer (default: %d)\n"
            "  --no-wait       do not wait until domsd has applied a change\n"
            "  --json          print JSON\n"
@@ -490,6 +610,9 @@ parse_number_option(const char *option, const char *value, unsigned int max)
 enum {
     OPT_RUNDIR = UCHAR_MAX + 1,
     OPT_DB,
+    OPT_XEN,
+    OPT_LOCAL,
+    OPT_CONFIG_DIR,
     OPT_TIMEOUT,
     OPT_NO_WAIT,
     OPT_JSON,
@@ -500,6 +623,9 @@ enum {
 static const struct option long_options[] = {
     { "rundir", required_argument, NULL, OPT_RUNDIR },
     { "db", required_argument, NULL, OPT_DB },
+    { "xen", no_argument, NULL, OPT_XEN },
+    { "local", no_argument, NULL, OPT_LOCAL },
+    { "config-dir", required_argument, NULL, OPT_CONFIG_DIR },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "no-wait", no_argument, NULL, OPT_NO_WAIT },
     { "json", no_argument, NULL, OPT_JSON },
@@ -524,6 +650,15 @@ parse_options(int argc, char *argv[], struct ctl_args *args)
             break;
         case OPT_DB:
             args->options.db = optarg;
+            break;
+        case OPT_XEN:
+            place = PLACE_XEN;
+            break;
+        case OPT_LOCAL:
+            place = PLACE_LOCAL;
+            break;
+        case OPT_CONFIG_DIR:
+            args->options.config_dir = optarg;
             break;
         case OPT_TIMEOUT:
             args->options.timeout_ms = 1000
@@ -592,6 +727,7 @@ main(int argc, char *argv[])
     const char *rundir = getenv("OVS_RUNDIR");
     struct ctl_args args = {
         .options = { .rundir = rundir && *rundir ? rundir : DEFAULT_RUNDIR,
+                     .config_dir = xen_config_dir(),
                      .timeout_ms = DEFAULT_TIMEOUT_S * 1000,
                      .wait = true },
         .interval_s = DEFAULT_INTERVAL_S,

@@ -153,7 +153,9 @@ exchange(struct sw_conn *c, uint32_t n)
             memset(data, length, length);
             doms_ring_write(&q->tx, data, length, 0);
             if (doms_ring_publish(&q->tx) && doms_queue_peer_wants_bell(q)) {
-                assert_int_equal(write(c->bell_ring[i], "", 1), 1);
+                /* A bell that is full of rings rings. */
+                assert_true(write(c->bell_ring[i], "", 1) == 1
+                            || errno == EAGAIN);
             }
             while (doms_ring_poll(&q->rx, 1) && doms_ring_peek(&q->rx, &rec)) {
                 assert_true(frame_is_right(rec.data, rec.length));

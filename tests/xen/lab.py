@@ -18,7 +18,6 @@ for.  Nothing here is safe for use by several threads.
 """
 
 import argparse
-import ctypes
 import fcntl
 import itertools
 import os
@@ -26,147 +25,36 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 
-# How long to wait for anything, in seconds, unless the caller says otherwise.
-# A guest that boots in 5 s on an idle machine takes 24 s on a loaded one.
-PATIENCE = 90
-# How often to look again, in seconds.
-INTERVAL = 0.02
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+# No __pycache__ in the source tree.
+sys.dont_write_bytecode = True
+
+from domains import DOMS_CONFIG, Doms, GUEST_CONFIG, Guest  # noqa: E402
+from util import (LabError, PATIENCE, connect_unix,  # noqa: E402
+                  die_with_parent, read_from, size_of, wait_for)
 
 XEN_ARGS = ('console=com1 com1=115200,8n1 dom0_mem=768M,max:768M '
             'dom0_max_vcpus=1 loglvl=warning guest_loglvl=warning noreboot '
-            'watchdog=0 spec-ctrl=no bootscrub=0')
+            'watchdog=0 spec-ctrl=no bootscrub=0 iommu=1')
 DOM0_ARGS = 'console=hvc0 rdinit=/init mitigations=off quiet'
 # Without SMAP, which kills Dom0 under emulation, and without AVX, which kills
 # PVH guests.
 CPU = 'max,-smap,-xsave,-avx,-avx2,-f16c,-fma'
 
-GUEST_CONFIG = '''\
-name="{name}"
-type="{kind}"
-kernel="/guest/vmlinux"
-ramdisk="/guest/guest.cpio"
-memory={memory}
-vcpus={vcpus}
-cmdline="console=hvc0 quiet mitigations=off rdinit=/init lab.name={name}"
-tsc_mode="native"
-on_crash="destroy"
-'''
-
-
-class LabError(Exception):
-    """What failed, on what, and where to look."""
-
-
-def wait_for(what, condition, timeout=PATIENCE):
-    """Returns what 'condition' returns, once that is true.  Fails, naming
-    'what', after 'timeout' seconds."""
-    end = time.monotonic() + timeout
-    while True:
-        result = condition()
-        if result:
-            return result
-        if time.monotonic() > end:
-            raise LabError('%s: not within %g s' % (what, timeout))
-        time.sleep(INTERVAL)
-
-
-def read_from(path, offset=0):
-    """Returns the text of 'path' from byte 'offset', '' if there is none."""
-    try:
-        with open(path, 'rb') as f:
-            f.seek(offset)
-            return f.read().decode(errors='replace').replace('\r', '')
-    except FileNotFoundError:
-        return ''
-
-
-def size_of(path):
-    """Returns the size of 'path' in bytes, 0 if it does not exist."""
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0
-
-
-def die_with_parent():
-    """Has the kernel end this process when the one that started it dies."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-
-
-def connect_unix(path):
-    """Connects to the UNIX socket 'path', however long its name is."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    folder = os.open(os.path.dirname(path), os.O_PATH)
-    try:
-        sock.connect('/proc/self/fd/%d/%s' % (folder, os.path.basename(path)))
-    except OSError:
-        sock.close()
-        raise
-    finally:
-        os.close(folder)
-    return sock
-
-
-class Guest:
-    """A guest that Lab.create() made.  'name' and 'domid' are Xen's."""
-
-    def __init__(self, lab, name, domid, log, offset):
-        self.lab = lab
-        self.name = name
-        self.domid = domid
-        # What this incarnation wrote on its console begins at 'offset'.
-        self.log = log
-        self.offset = offset
-        self._tty = None
-
-    def wait_up(self, timeout=PATIENCE):
-        """Waits until the guest has loaded its drivers and has a shell."""
-        def is_up():
-            return '@@up\n' in read_from(self.log, self.offset)
-        wait_for('the shell of guest %s' % self.name, is_up, timeout)
-
-    def run(self, command, timeout=PATIENCE, check=True):
-        """Runs 'command' in the guest's shell, over its console, and returns
-        its output; with 'check' false, (status, output)."""
-        token = self.lab.next_token()
-        line = ('echo "@@begin "%s; sh -c %s </dev/null 2>&1; '
-                'echo "@@end "%s $?\n' % (token, shlex.quote(command), token))
-        # The line discipline of the guest's console takes no longer line.
-        if len(line) > 4000:
-            raise LabError('guest %s: command of %d bytes, of 4000 at most'
-                           % (self.name, len(line)))
-        self.lab.write('in/' + token, line)
-        start = size_of(self.log)
-        if self._tty is None:
-            self._tty = self.lab.dom0(
-                'xenstore-read /local/domain/%d/console/tty'
-                % self.domid).strip()
-        self.lab.dom0('cat /host/in/%s >%s' % (token, self._tty))
-
-        pattern = re.compile(r'@@begin %s\n(.*?)@@end %s (\d+)\n'
-                             % (token, token), re.S)
-        found = wait_for('guest %s: %s' % (self.name, command),
-                         lambda: pattern.search(read_from(self.log, start)),
-                         timeout)
-        status, output = int(found.group(2)), found.group(1)
-        if not check:
-            return status, output
-        if status:
-            raise LabError('guest %s: %s: exit status %d: %s'
-                           % (self.name, command, status, output.strip()))
-        return output
-
-    def destroy(self):
-        """Ends the guest at once, as a crash would, and waits until Xen has
-        nothing left of it."""
-        self.lab.dom0('xl destroy %d' % self.domid)
-        self.lab.wait_gone(self.domid)
+# The card for DomS, as Dom0 would see it.  It is wired to a host outside of
+# the lab's: a network namespace with these addresses.
+NIC = '0000:00:05.0'
+OUTSIDE = ('198.51.100.1', '2001:db8:0:1::1')
+# Runs QEMU in that namespace, which nobody else has, and which goes with it.
+ENTER_OUTSIDE = (
+    'ip link set lo up && ip tuntap add outside mode tap && '
+    'ip addr add %s/24 dev outside && '
+    'ip addr add %s/64 dev outside nodad && ip link set outside up && '
+    'exec "$@"' % OUTSIDE)
 
 
 class Lab:
@@ -181,6 +69,7 @@ class Lab:
         self._ctl = None
         self._tokens = itertools.count()
         self._lock = None
+        self._outsiders = []
 
     def __enter__(self):
         return self
@@ -210,7 +99,7 @@ class Lab:
         if os.path.isdir(console):
             paths += [os.path.join(console, name)
                       for name in sorted(os.listdir(console))
-                      if name.startswith('guest-')]
+                      if name.startswith(('guest-', 'watchdog'))]
         return [path for path in paths if os.path.exists(path)]
 
     # Starting and stopping.
@@ -248,7 +137,7 @@ class Lab:
                 f.write('%d\n' % self.pid)
         return time.monotonic() - start
 
-    def attach(self):
+    def join(self):
         """Connects to a host that another process booted with 'detach'."""
         pid = read_from(self.path('qemu.pid')).strip()
         if not pid or self.folder not in self._folder_of(pid):
@@ -265,6 +154,10 @@ class Lab:
 
     def stop(self):
         """Ends QEMU, if it runs, and with it the whole host."""
+        for process in self._outsiders:
+            process.terminate()
+            process.wait()
+        self._outsiders = []
         if self.pid is not None:
             try:
                 os.kill(self.pid, signal.SIGTERM)
@@ -316,7 +209,9 @@ class Lab:
             return path.replace(',', ',,')
 
         initrd = '%s %s,%s' % (image('vmlinux'), DOM0_ARGS, image('dom0.cpio'))
-        return ['qemu-system-x86_64', '-accel', 'tcg,thread=multi,tb-size=512',
+        return ['unshare', '-n', 'sh', '-c', ENTER_OUTSIDE, 'outside',
+                'qemu-system-x86_64', '-accel', 'tcg,thread=multi,tb-size=512',
+                '-machine', 'q35', '-device', 'amd-iommu',
                 '-cpu', CPU, '-smp', '4', '-m', '4096', '-nodefaults',
                 '-no-user-config', '-display', 'none', '-no-reboot',
                 '-rtc', 'base=utc', '-kernel', image('xen'),
@@ -326,7 +221,11 @@ class Lab:
                 '-chardev', 'socket,id=c1,path=ctl.sock,server=on,wait=off',
                 '-serial', 'chardev:c1',
                 '-virtfs', 'local,path=share,mount_tag=host,'
-                           'security_model=none,id=h0']
+                           'security_model=none,id=h0',
+                '-netdev', 'tap,id=outside,ifname=outside,script=no,'
+                           'downscript=no',
+                '-device', 'e1000,netdev=outside,addr=5,'
+                           'mac=00:16:3e:99:00:01']
 
     # Dom0.
 
@@ -401,6 +300,11 @@ class Lab:
         self.dom0('xl create /host/guest-%s.cfg' % name)
         return Guest(self, name, self.domid(name), log, offset)
 
+    def restore(self, guest, path):
+        """Restores 'guest' from what 'xl save' wrote to 'path'."""
+        self.dom0('xl restore %s' % shlex.quote(path))
+        guest.refresh()
+
     def domid(self, name):
         """Returns the domain id of guest 'name'."""
         return int(self.dom0('xl domid %s' % shlex.quote(name)))
@@ -423,6 +327,144 @@ class Lab:
             self.dom0('xl destroy %d' % domid)
         for domid in domids:
             self.wait_gone(domid)
+
+    # DomS.
+
+    def start_doms(self, kind='pv', watchdog=True, uplink=False, disk=False,
+                   vcpus=1, words='', config=()):
+        """Starts DomS, of 'kind' pvh or pv, and waits until its switch is up.
+        Returns it.  With 'watchdog', doms-watchdog starts it, and starts it
+        again.  'uplink' gives it the card, and 'disk' a disk, which stay its
+        own until clear().  'words' are added to the kernel's command line,
+        and lines 'config' to the configuration."""
+        lines = list(config)
+        if uplink:
+            self.hide_nic()
+            lines.append('pci=["%s,permissive=1"]' % NIC)
+            words += ' doms.uplink=eth0'
+        if disk:
+            self.dom0('[ -e /run/doms.img ] || truncate -s 64M /run/doms.img')
+            lines.append('disk=["/run/doms.img,raw,xvda,w"]')
+        text = DOMS_CONFIG.format(kind=kind, vcpus=vcpus, words=words)
+        self.write('doms.cfg', text + ''.join(line + '\n' for line in lines))
+        self.dom0('cat /etc/doms/doms.cfg.shipped /host/doms.cfg '
+                  '>/etc/doms/doms.cfg')
+        if watchdog:
+            self.start_watchdog()
+        else:
+            self.dom0('xl create /etc/doms/doms.cfg')
+        return self.wait_doms()
+
+    def hide_nic(self):
+        """Has Dom0 leave the card alone, so that it can be DomS's."""
+        self.dom0('[ -e /sys/bus/pci/drivers/pciback/%s ] || '
+                  '{ modprobe xen-pciback && xl pci-assignable-add %s; }'
+                  % (NIC, NIC))
+
+    def start_watchdog(self):
+        """Starts doms-watchdog in Dom0."""
+        self.dom0('setsid doms-watchdog </dev/null '
+                  '>>/host/console/watchdog.log 2>&1 & '
+                  'echo $! >/run/watchdog.pid')
+
+    def stop_watchdog(self):
+        """Ends doms-watchdog, if start_watchdog() started one.  DomS goes
+        on."""
+        self.dom0('[ -e /run/watchdog.pid ] || exit 0; '
+                  'pid=$(cat /run/watchdog.pid); kill $pid; '
+                  'while kill -0 $pid; do sleep 0.1; done; '
+                  'rm /run/watchdog.pid')
+
+    def wait_doms(self, other_than=None, timeout=PATIENCE):
+        """Waits until a DomS, whose domain id is not 'other_than', has a switch
+        that is up.  Returns it."""
+        domid = int(self.dom0(
+            'end=$((SECONDS + %d)); while sleep 0.1; do '
+            '[ $SECONDS -lt $end ] || { echo "no DomS is up"; exit 1; }; '
+            'd=$(xl domid doms 2>/dev/null) && [ "$d" != "%s" ] && '
+            'xenstore-exists /local/domain/$d/data/doms/heartbeat && '
+            '{ echo $d; exit; }; done' % (timeout, other_than or ''),
+            timeout + 10))
+        log = os.path.join(self.share, 'console', 'guest-doms.log')
+        return Doms(self, 'doms', domid, log, 0)
+
+    def attach(self, name, *words):
+        """Gives guest 'name' a port, with 'words' of doms-ctl attach."""
+        return self.dom0('doms-ctl attach %s %s' % (name, ' '.join(words)))
+
+    def detach(self, name):
+        """Takes the port of guest 'name' away."""
+        return self.dom0('doms-ctl detach %s' % name)
+
+    def clear(self):
+        """Undoes all that a case may have left: guests, DomS and its
+        watchdog, ports."""
+        self.stop_watchdog()
+        self.destroy_all()
+        self.dom0('rm -rf /etc/doms/ports/* /run/doms.img')
+
+    # The host outside.
+
+    def outside(self, command, timeout=PATIENCE, check=True):
+        """Runs 'command' on the host at the other end of the card's wire.
+        Returns its output; with 'check' false, (status, output)."""
+        done = subprocess.run(self._outside(command), timeout=timeout,
+                              stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False)
+        if not check:
+            return done.returncode, done.stdout
+        if done.returncode:
+            raise LabError('outside: %s: exit status %d: %s'
+                           % (command, done.returncode, done.stdout.strip()))
+        return done.stdout
+
+    def start_outside(self, command):
+        """Starts 'command' there.  It ends with the lab at the latest; who
+        wants that sooner calls terminate() of what this returns."""
+        process = subprocess.Popen(self._outside('exec ' + command),
+                                   stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL,
+                                   preexec_fn=die_with_parent)
+        self._outsiders.append(process)
+        return process
+
+    def _outside(self, command):
+        return ['nsenter', '--net=/proc/%d/ns/net' % self.pid, 'sh', '-c',
+                command]
+
+    # Counting.
+
+    def counters(self):
+        """Returns what a leak would add to: a dictionary of 'nodes' in
+        xenstore, 'domains' besides Dom0 and 'zombies' among them, and 'grants'
+        that are mapped."""
+        rows = self.dom0('xl list').splitlines()[1:]
+        states = [row.split()[-2] for row in rows if row.split()[-5] != '0']
+        return {'nodes': int(self.dom0('xenstore-ls / | wc -l')),
+                'domains': len(states),
+                'zombies': sum('d' in state for state in states),
+                'grants': sum(self.grants().values())}
+
+    def grants(self):
+        """Returns how many grants of each domain others have mapped: a
+        dictionary by domain id."""
+        start = size_of(self.path('dom0.log'))
+        self.dom0('xl debug-keys g')
+
+        def report():
+            text = read_from(self.path('dom0.log'), start)
+            return text if 'gnttab_usage_print_all ] done' in text else None
+        counts, domid = {}, None
+        for line in wait_for("Xen's list of grants", report).splitlines():
+            match = re.search(r'grant-table for remote d(\d+)', line)
+            if match:
+                domid = int(match.group(1))
+                counts[domid] = 0
+            elif domid is not None and re.search(r'\(XEN\) \[0x', line):
+                counts[domid] += 1
+        return counts
 
 
 def build_folder():
@@ -474,7 +516,7 @@ def main():
         if args.word == 'up':
             print('up in %.1f s' % lab.boot(detach=True))
             return 0
-        lab.attach()
+        lab.join()
         if args.word == 'down':
             lab.stop()
         elif args.word == 'create':
