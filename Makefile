@@ -105,7 +105,7 @@ endef
 
 # Upstream's main() becomes a function that domsd's main() calls, so that none
 # of it is copied.
-$(B)/obj/ovs-vswitchd.o: $(OVS_STAMP)
+$(B)/obj/ovs-vswitchd.o: $(OVS_STAMP) Makefile
 	@mkdir -p $(@D)
 	@echo "  CC      ovs-vswitchd.c (Open vSwitch)"
 	@$(CC) $(OVS_CPPFLAGS) $(CFLAGS) -fno-strict-aliasing \
