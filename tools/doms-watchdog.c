@@ -437,7 +437,7 @@ cmd_retry(struct unixctl_conn *conn, int argc OVS_UNUSED,
     VLOG_INFO("told to go on");
     watch_retry(&wd->watch);
     poll_immediate_wake();
-    unixctl_command_reply(conn, "\"the restarts so far are forgotten\"");
+    unixctl_command_reply(conn, "the restarts so far are forgotten");
 }
 
 static void
