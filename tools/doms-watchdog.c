@@ -56,6 +56,8 @@ VLOG_DEFINE_THIS_MODULE(doms_watchdog);
 /* The least time between two mappings of the page of heartbeats. */
 #define HEART_MS 200
 
+static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(6, 3);
+
 /* All of it. */
 struct watchdog {
     const char *dir;        /* The configuration folder. */
@@ -73,7 +75,7 @@ struct watchdog {
     bool find_domid;        /* May it have changed? */
     unsigned int watched;   /* The domain whose data is watched, or 0. */
     bool find_heart;        /* May its page have changed? */
-    long long int heart_at; /* When that was looked at last. */
+    long long int heart_at; /* Not to be looked at before. */
     enum xen_dom_life life; /* How it was when last looked at. */
 
     /* The ports. */
@@ -231,15 +233,17 @@ look_at_heart(struct watchdog *wd, struct watch_sight *sight)
     if (wd->life != XEN_DOM_LIVES) {
         return;
     }
-    if (wd->find_heart && time_msec() >= wd->heart_at + HEART_MS) {
+    if (wd->find_heart && time_msec() >= wd->heart_at) {
         int error = heart_open(&wd->heart, wd->xs, wd->domid);
 
-        wd->find_heart = false;
-        wd->heart_at = time_msec();
-        if (error && error != ENOENT) {
-            VLOG_WARN("domain %u: its heartbeat cannot be mapped: %s; see "
-                      "'doms-ctl doctor'",
-                      wd->domid, ovs_strerror(error));
+        /* One that cannot be mapped may just have been replaced. */
+        wd->find_heart = error && error != ENOENT;
+        wd->heart_at = time_msec() + (wd->find_heart ? RETRY_MS : HEART_MS);
+        if (wd->find_heart) {
+            VLOG_WARN_RL(&rl,
+                         "domain %u: its heartbeat cannot be mapped: %s; see "
+                         "'doms-ctl doctor'",
+                         wd->domid, ovs_strerror(error));
         }
     }
     if (heart_read(&wd->heart, &sight->beat)) {
