@@ -555,7 +555,8 @@ main(int argc, char *argv[])
     ovs_cmdl_proctitle_init(argc, argv);
     wd.dir = xen_config_dir();
     /* That a pass over many ports takes long is no news. */
-    vlog_set_levels_from_string_assert("timeval:off coverage:off");
+    vlog_set_levels_from_string_assert("timeval:off");
+    vlog_set_levels_from_string_assert("coverage:off");
     /* doms-ctl finds it by its pid file. */
     set_pidfile(NULL);
     parse_options(argc, argv, &wd);
