@@ -19,4 +19,12 @@ bench-switch: deps
 	@$(MAKE) --no-print-directory all debian-ovs bench-programs
 	@bench/run-switch $(abspath $(BUILD)) $(RUNS)
 
-.PHONY: bench-programs bench-ring bench-switch
+# How often bench-xen measures each network.
+ROUNDS = 3
+bench-xen-deps: lab-deps
+	@mk/install-packages.sh mk/packages-bench-xen.txt
+bench-xen: bench-xen-deps
+	@$(MAKE) --no-print-directory lab-images
+	@DOMS_BUILD=$(abspath $(BUILD)) bench/xen/run-xen --rounds $(ROUNDS)
+
+.PHONY: bench-programs bench-ring bench-switch bench-xen bench-xen-deps

@@ -348,6 +348,7 @@ attach_all(struct attach *a, char **why)
     }
     /* A switch that is late may still come. */
     if (status == CTL_FAILED) {
+        svec_clear(a->notes);
         undo(a, why);
     }
     return status;

@@ -39,6 +39,12 @@ xen_open(const struct ctl_options *options, struct ctl_backend **backend,
     x->up.class = &ctl_xen_class;
     x->options = options;
     if (xen_store_open(&x->xs, why)) {
+        char *hint = xasprintf("%s, or give --local for a switch on this "
+                               "machine",
+                               *why);
+
+        free(*why);
+        *why = hint;
         status = CTL_UNREACHABLE;
     } else {
         xen_ports_init(&x->ports, x->xs, options->config_dir, x->conf.domain);

@@ -164,27 +164,31 @@ new_generation(void)
 }
 
 /* Makes the front's directory name DomS, which may be another domain than
- * before, and lets it read there. */
+ * before, and lets it read there.  The directory is the guest's: keys of ours
+ * may be missing, and others there, which are left alone. */
 static void
 repoint(struct xen_txn *txn, struct port_work *w)
 {
     const struct xen_perms perms = xen_perms_front(&w->pair);
-    char path[XEN_PATH_SIZE + 80];
-    unsigned int n;
-    char **keys = xen_txn_list(txn, &n, "%s", w->front);
+    struct xen_nodes nodes = XEN_NODES_INITIALIZER;
+    char domid[16];
 
     xen_txn_set_perms(txn, w->front, &perms);
-    for (unsigned int i = 0; i < n; i++) {
-        /* The guest may have made nodes of any name; what is too long for one
-         * of ours is none of ours. */
-        if (strlen(keys[i]) < 80) {
-            snprintf(path, sizeof path, "%s/%s", w->front, keys[i]);
-            xen_txn_set_perms(txn, path, &perms);
+    xen_keys_front(&nodes, &w->pair);
+    for (size_t i = 0; i < nodes.n; i++) {
+        const struct xen_node *node = &nodes.nodes[i];
+        char *old = node->value ? xen_txn_read(txn, "%s", node->path) : NULL;
+
+        if (old) {
+            xen_txn_set_perms(txn, node->path, &perms);
+        } else if (node->value) {
+            xen_txn_write(txn, node->value, "%s", node->path);
         }
+        free(old);
     }
-    free(keys);
-    snprintf(path, sizeof path, "%u", w->pair.doms);
-    xen_txn_write(txn, path, "%s/backend-id", w->front);
+    xen_nodes_destroy(&nodes);
+    snprintf(domid, sizeof domid, "%u", w->pair.doms);
+    xen_txn_write(txn, domid, "%s/backend-id", w->front);
     xen_txn_write(txn, w->back, "%s/backend", w->front);
 }
 

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The networks that bench-xen joins two guests by, in the lab.
+
+Physical CPUs, of which the lab has four: 0 is Dom0's, 1 and 2 are the guests',
+3 is the switching domain's, which stays idle when Dom0 switches.  A vCPU has
+its CPU to itself.
+"""
+
+import no_hypervisor
+
+CPUS_OF_GUESTS = (1, 2)
+CPU_OF_SWITCH = 3
+NAMES = ('sender', 'receiver')
+
+
+def address(number):
+    """Returns the address of guest 'number', counted from 0."""
+    return '10.9.0.%d' % (number + 1)
+
+
+class Network:
+    """A network: 'name' is in results, 'title' in tables.  Use each once."""
+
+    name = title = ''
+
+    def __init__(self, lab, kind):
+        self.lab = lab
+        # pvh or pv: of the guests, and of the switching domain if it can be.
+        self.kind = kind
+        # The domain that switches, None if that is Dom0.
+        self.switch = None
+        self.guests = []
+
+    def start(self):
+        """Makes the switch and both guests, pinned and with addresses."""
+        no_hypervisor.pin(self.lab, {0: [0]})
+        self.start_switch()
+        for number, name in enumerate(NAMES):
+            config = ['cpus="%d"' % CPUS_OF_GUESTS[number]]
+            self.guests.append(self.lab.create(
+                name, self.kind, config=config + self.config(number)))
+            self.attach(number)
+        for number, guest in enumerate(self.guests):
+            guest.wait_up()
+            guest.run('until [ -e /sys/class/net/eth0 ]; do usleep 20000; '
+                      'done; ip link set eth0 up && '
+                      'ip addr add %s/24 dev eth0' % address(number))
+        self.ready()
+
+    def start_switch(self):
+        """Makes the switch."""
+
+    def config(self, number):
+        """Returns what guest 'number' has in its configuration."""
+        return []
+
+    def attach(self, number):
+        """Joins guest 'number', which has just been made, to the switch."""
+
+    def ready(self):
+        """Both guests are up."""
+
+
+def vif(number, words=''):
+    """Returns the line that gives guest 'number' a netfront."""
+    return 'vif=["mac=00:16:3e:00:00:%02x,bridge=xenbr0%s"]' % (number + 1,
+                                                                words)
+
+
+class NetbackDom0(Network):
+    name = 'netback-dom0'
+    title = 'netback, Dom0'
+
+    def start_switch(self):
+        self.lab.dom0('[ -e /sys/class/net/xenbr0 ] || '
+                      'ip link add xenbr0 type bridge; ip link set xenbr0 up')
+
+    def config(self, number):
+        return [vif(number)]
+
+
+class NetbackDomain(Network):
+    name = 'netback-domain'
+    title = 'netback, domain'
+
+    def start_switch(self):
+        self.switch = self.lab.create(
+            'switch', self.kind,
+            config=['driver_domain=1', 'cpus="%d"' % CPU_OF_SWITCH])
+        self.switch.wait_up()
+        self.switch.run('modprobe xen-netback && modprobe bridge && '
+                        'ip link add xenbr0 type bridge && '
+                        'ip link set xenbr0 up')
+
+    def config(self, number):
+        return [vif(number, ',backend=' + self.switch.name)]
+
+    def attach(self, number):
+        # What the hotplug script does in Dom0.
+        domid = self.guests[number].domid
+        self.switch.run('until [ -e /sys/class/net/vif{0}.0 ]; do '
+                        'usleep 20000; done; '
+                        'ip link set vif{0}.0 master xenbr0 up'.format(domid))
+        self.lab.dom0('xenstore-write /local/domain/%d/backend/vif/%d/0/'
+                      'hotplug-status connected' % (self.switch.domid, domid))
+
+
+class Doms(Network):
+    name = 'doms'
+    title = 'DomS'
+
+    def start_switch(self):
+        # Its switch thread never sleeps.
+        self.switch = self.lab.start_doms(
+            kind=self.kind, watchdog=False, vcpus=1,
+            words='doms.pmd-maxsleep=0')
+        no_hypervisor.pin(self.lab, {self.switch.domid: [CPU_OF_SWITCH]})
+        for name in NAMES:
+            self.lab.attach(name)
+
+
+NETWORKS = {network.name: network
+            for network in (NetbackDom0, NetbackDomain, Doms)}
