@@ -115,8 +115,9 @@ class Doms(Network):
             kind=self.kind, watchdog=False, vcpus=1,
             words='doms.pmd-maxsleep=0')
         no_hypervisor.pin(self.lab, {self.switch.domid: [CPU_OF_SWITCH]})
-        for name in NAMES:
-            self.lab.attach(name)
+
+    def attach(self, number):
+        self.lab.attach(NAMES[number])
 
 
 NETWORKS = {network.name: network
