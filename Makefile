@@ -21,6 +21,7 @@ mandir = $(prefix)/share/man
 datadir = $(prefix)/share/doms
 completionsdir = $(prefix)/share/bash-completion/completions
 pkgconfigdir = $(libdir)/pkgconfig
+unitdir = $(libdir)/systemd/system
 
 # 'release' or 'asan' (address and undefined behaviour sanitizers).
 VARIANT = release
@@ -104,7 +105,7 @@ endef
 
 # Upstream's main() becomes a function that domsd's main() calls, so that none
 # of it is copied.
-$(B)/obj/ovs-vswitchd.o: $(OVS_STAMP)
+$(B)/obj/ovs-vswitchd.o: $(OVS_STAMP) Makefile
 	@mkdir -p $(@D)
 	@echo "  CC      ovs-vswitchd.c (Open vSwitch)"
 	@$(CC) $(OVS_CPPFLAGS) $(CFLAGS) -fno-strict-aliasing \
@@ -167,9 +168,11 @@ demo: deps
 
 install: all
 	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(libdir) \
+	    $(unitdir) \
 	    $(pkgconfigdir) $(includedir)/doms $(completionsdir) $(datadir) \
 	    $(mandir)/man1 $(mandir)/man3 $(mandir)/man8)
-	install -m 755 $(B)/bin/domsd $(DESTDIR)$(sbindir)
+	install -m 755 $(B)/bin/domsd $(B)/bin/doms-watchdog \
+	    $(DESTDIR)$(sbindir)
 	install -m 755 $(B)/bin/doms-ctl $(B)/bin/doms-tap tools/doms-local \
 	    $(DESTDIR)$(bindir)
 	install -m 644 $(B)/lib/libdomsfront.a $(DESTDIR)$(libdir)
@@ -184,6 +187,9 @@ install: all
 	install -m 644 guestfront/lib/domsfront.h $(DESTDIR)$(includedir)/doms
 	install -m 644 $(OVS_SRC)/vswitchd/vswitch.ovsschema $(DESTDIR)$(datadir)
 	install -m 644 tools/completion.bash $(DESTDIR)$(completionsdir)/doms-ctl
+	sed 's|/usr/sbin/|$(sbindir)/|' xen-config/systemd/doms-watchdog.service \
+	    >$(DESTDIR)$(unitdir)/doms-watchdog.service
+	install -m 644 xen-config/doms.conf $(DESTDIR)$(datadir)/doms.conf
 	for page in docs/man/*.[138]; do \
 	    install -m 644 $$page $(DESTDIR)$(mandir)/man$${page##*.}/ || exit; \
 	done

@@ -144,8 +144,8 @@ read_words(const char *dir, const char *name, struct ctl_request *request,
     return ok;
 }
 
-/* Tells Dom0 how the port of guest 'name' is; for one that is not there, that
- * it has 'problem'. */
+/* Tells Dom0 how the port of guest 'name' is, of which the description with
+ * 'serial' has been applied, or, with a 'problem', cannot be. */
 static void
 tell_status(const char *name, const char *serial, const char *problem)
 {
@@ -159,7 +159,8 @@ tell_status(const char *name, const char *serial, const char *problem)
         json_object_put_string(status, "name", name);
         json_object_put_string(status, "state", "error");
         json_object_put_string(status, "reason",
-                               problem ? problem : "it is not there yet");
+                               problem ? problem
+                                       : "the port has gone; see domsd's log");
     }
     json_object_put_string(status, "serial", serial);
     text = json_to_string(status, JSSF_SORT);
@@ -256,9 +257,10 @@ answer(void)
     }
     SHASH_FOR_EACH (node, &described) {
         const char *serial, *problem;
+        enum port_maker_state state = port_maker_state(node->name, &serial,
+                                                       &problem);
 
-        port_maker_state(node->name, &serial, &problem);
-        if (serial) {
+        if (state == PORT_MAKER_DONE || state == PORT_MAKER_FAILED) {
             tell_status(node->name, serial, problem);
         }
     }

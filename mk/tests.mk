@@ -7,11 +7,20 @@ UNIT_TESTS = $(patsubst tests/unit/test-%.c,$(TESTS)/test-%,\
     $(wildcard tests/unit/test-*.c)) $(TESTS)/ring-hostile
 # Those that use Open vSwitch's library, as what they test does.
 OVS_UNIT_TESTS = $(TESTS)/test-ctl-parse $(TESTS)/test-offload \
-    $(TESTS)/test-offload-segment $(TESTS)/test-policer
+    $(TESTS)/test-offload-segment $(TESTS)/test-policer \
+    $(TESTS)/test-xen-conf $(TESTS)/test-xen-files $(TESTS)/test-xen-keys \
+    $(TESTS)/test-watchdog-judge
 
 $(TESTS)/test-ctl-parse: $(B)/obj/tools/ctl-parse.o
 $(TESTS)/test-offload $(TESTS)/test-offload-segment: $(B)/obj/doms/offload.o
 $(TESTS)/test-policer: $(B)/obj/doms/policer.o
+$(TESTS)/test-xen-conf $(TESTS)/test-xen-files $(TESTS)/test-xen-keys \
+    $(TESTS)/test-watchdog-judge: $(B)/obj/tools/ctl-parse.o
+$(TESTS)/test-xen-conf: $(B)/obj/tools/xen-conf.o
+$(TESTS)/test-xen-files: $(B)/obj/tools/xen-files.o $(B)/obj/tools/xen-keys.o
+$(TESTS)/test-xen-keys: $(B)/obj/tools/xen-keys.o
+$(TESTS)/test-watchdog-judge: $(B)/obj/tools/xen-conf.o \
+    $(B)/obj/tools/doms-watchdog-judge.o
 $(OVS_UNIT_TESTS): TEST_LIBS = $(OVS_BASE_LIBS)
 $(OVS_UNIT_TESTS:$(TESTS)/%=$(B)/obj/tests/unit/%.o): \
     CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare

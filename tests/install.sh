@@ -19,6 +19,9 @@ env -u MAKEFLAGS -u MAKELEVEL make -s -C "$top" BUILD="$build" \
 for file in opt/doms/sbin/domsd opt/doms/bin/doms-ctl opt/doms/bin/doms-tap \
     opt/doms/bin/doms-local opt/doms/lib/libdomsfront.a opt/doms/lib/libdomsfront.so \
     opt/doms/include/doms/domsfront.h opt/doms/share/man/man8/doms-ctl.8 \
+    opt/doms/sbin/doms-watchdog opt/doms/share/man/man8/doms-watchdog.8 \
+    opt/doms/lib/systemd/system/doms-watchdog.service \
+    opt/doms/share/doms/doms.conf \
     opt/doms/share/man/man8/domsd.8 opt/doms/share/man/man1/doms-tap.1 \
     opt/doms/share/man/man3/libdomsfront.3 \
     opt/doms/share/doms/vswitch.ovsschema \

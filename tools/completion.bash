@@ -9,15 +9,21 @@ _doms_ctl_switch()
     local i
     for ((i = 1; i < ${#words[@]} - 1; i++)); do
         case ${words[i]} in
-        --rundir|--db) printf '%s\n' "${words[i]}" "${words[i + 1]}" ;;
+        --rundir|--db|--config-dir)
+            printf '%s\n' "${words[i]}" "${words[i + 1]}" ;;
         esac
     done
 }
 
 _doms_ctl_guests()
 {
-    local where
+    local where word
     mapfile -t where < <(_doms_ctl_switch)
+    for word in "${words[@]}"; do
+        case $word in
+        --xen|--local) where+=("$word") ;;
+        esac
+    done
     doms-ctl --timeout 2 "${where[@]}" list --names 2>/dev/null
 }
 
@@ -41,7 +47,8 @@ _doms_ctl_command()
     local i
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-        --rundir|--db|--timeout|--from|--interval|--count|-i|-n) ((i++)) ;;
+        --rundir|--db|--config-dir|--timeout|--from|--interval|--count|-i|-n)
+            ((i++)) ;;
         -*) ;;
         *) printf '%s\n' "${words[i]}"; return ;;
         esac
@@ -88,9 +95,13 @@ _doms_ctl_attach()
     for ((i = 1; i < cword; i++)); do
         used+="${words[i]%%=*} "
     done
-    # The guest's name comes first, and only the user knows it.
+    # The guest's name comes first.  Only the user knows it, but in Dom0 it is
+    # likely to be a domain that runs.
     if [[ ${words[cword - 1]} == attach ]]; then
         echo --from
+        if [[ -e /proc/xen/capabilities ]]; then
+            xl list 2>/dev/null | awk 'NR > 2 { print $1 }'
+        fi
         return
     fi
     for word in bridge mac mtu queues arena tag trunks rate iface-id; do
@@ -109,23 +120,25 @@ _doms_ctl()
     --from)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return ;;
-    --rundir)
+    --rundir|--config-dir)
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return ;;
     --db|--timeout|--interval|--count|-i|-n) return ;;
     esac
     command=$(_doms_ctl_command)
     if [[ $cur == -* ]]; then
-        _doms_ctl_offer < <(printf '%s\n' --rundir --db --timeout --no-wait \
-            --json --names --from --interval --count --batch --help --version)
+        _doms_ctl_offer < <(printf '%s\n' --rundir --db --xen --local \
+            --config-dir --timeout --no-wait --json --names --from --interval \
+            --count --batch --help --version)
         return
     fi
     case $command in
     '')
         _doms_ctl_offer < <(printf '%s\n' attach detach list show stats top \
-            doctor version help) ;;
+            doctor watchdog version help) ;;
     attach) _doms_ctl_offer < <(_doms_ctl_attach) ;;
     detach|show|stats) _doms_ctl_offer < <(_doms_ctl_guests) ;;
+    watchdog) _doms_ctl_offer < <(echo retry) ;;
     esac
 }
 

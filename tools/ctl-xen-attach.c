@@ -211,14 +211,12 @@ static enum ctl_status
 wait_applied(struct attach *a, const struct ctl_request *r, unsigned int doms,
              long long int when, char **why)
 {
-    struct xen_txn txn = { .xs = a->x->xs, .id = XBT_NULL };
+    uint64_t wanted = ctl_xen_read_serial(a->x, doms, r->name);
     enum ctl_status status = CTL_OK;
     const struct json *state, *reason;
-    uint64_t wanted, serial;
     struct json *json;
+    uint64_t serial;
 
-    xen_txn_read_number(&txn, &wanted, "/local/domain/%u/doms/port/%s/serial",
-                        doms, r->name);
     for (;;) {
         json = ctl_xen_read_status(a->x, doms, r->name, &serial);
         if (json && serial >= wanted) {
@@ -350,6 +348,7 @@ attach_all(struct attach *a, char **why)
     }
     /* A switch that is late may still come. */
     if (status == CTL_FAILED) {
+        svec_clear(a->notes);
         undo(a, why);
     }
     return status;

@@ -126,8 +126,7 @@ clean_counters(struct ctl_guest *g)
 static void
 guest_from_doms(struct ctl_xen *x, struct ctl_guest *g, unsigned int doms)
 {
-    struct xen_txn txn = { .xs = x->xs, .id = XBT_NULL };
-    uint64_t serial, wanted;
+    uint64_t serial;
     struct json *json = ctl_xen_read_status(x, doms, g->name, &serial);
 
     if (!json) {
@@ -145,10 +144,7 @@ guest_from_doms(struct ctl_xen *x, struct ctl_guest *g, unsigned int doms)
     if (!strcmp(g->state, "waiting") && !g->reason[0] && !g->xen->domid) {
         ctl_replace(&g->reason, "the guest is not running");
     }
-    if (xen_txn_read_number(&txn, &wanted,
-                            "/local/domain/%u/doms/port/%s/serial", doms,
-                            g->name)
-        && serial && serial < wanted) {
+    if (serial && serial < ctl_xen_read_serial(x, doms, g->name)) {
         ctl_replace(&g->reason, "DomS has not applied the last change yet");
     }
 }

@@ -39,6 +39,12 @@ xen_open(const struct ctl_options *options, struct ctl_backend **backend,
     x->up.class = &ctl_xen_class;
     x->options = options;
     if (xen_store_open(&x->xs, why)) {
+        char *hint = xasprintf("%s, or give --local for a switch on this "
+                               "machine",
+                               *why);
+
+        free(*why);
+        *why = hint;
         status = CTL_UNREACHABLE;
     } else {
         xen_ports_init(&x->ports, x->xs, options->config_dir, x->conf.domain);
@@ -107,17 +113,32 @@ ctl_xen_check_version(struct ctl_xen *x, unsigned int doms, bool *not_yet)
     return why;
 }
 
+uint64_t
+ctl_xen_read_serial(struct ctl_xen *x, unsigned int doms, const char *name)
+{
+    struct xen_txn txn = { .xs = x->xs, .id = XBT_NULL };
+    char path[XEN_PATH_SIZE];
+    uint64_t serial;
+
+    xen_path_description(path, doms, name);
+    xen_txn_read_number(&txn, &serial, "%s/serial", path);
+    return serial;
+}
+
 struct json *
 ctl_xen_read_status(struct ctl_xen *x, unsigned int doms, const char *name,
                     uint64_t *serial)
 {
     struct xen_txn txn = { .xs = x->xs, .id = XBT_NULL };
-    char *text = xen_txn_read(&txn, "/local/domain/%u/data/doms/status/%s",
-                              doms, name);
-    struct json *json = text ? json_from_string(text) : NULL;
+    char node[DOMS_NAME_SIZE], *text;
     const struct json *value;
+    struct json *json;
 
     *serial = 0;
+    xen_name_to_node(node, name);
+    text = xen_txn_read(&txn, "/local/domain/%u/data/doms/status/%s", doms,
+                        node);
+    json = text ? json_from_string(text) : NULL;
     free(text);
     if (json && json->type != JSON_OBJECT) {
         json_destroy(json);

@@ -46,6 +46,10 @@ bool ctl_xen_wait(struct ctl_xen *, unsigned int doms, long long int when);
 char *ctl_xen_check_version(struct ctl_xen *, unsigned int doms,
                             bool *not_yet);
 
+/* Returns the serial number of the description of the port 'name', or 0. */
+uint64_t ctl_xen_read_serial(struct ctl_xen *, unsigned int doms,
+                             const char *name);
+
 /* Returns the status that DomS has told of the port 'name', a JSON object for
  * the caller to destroy, or NULL; stores the serial number of the description
  * it is about in '*serial'. */

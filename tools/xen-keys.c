@@ -67,6 +67,44 @@ add_empty(struct xen_nodes *nodes, const char *dir, const char *const keys[],
 
 /* Paths and permissions. */
 
+/* Copies 'from' to 'to', with 'b' in place of each 'a'. */
+static void
+exchange(char to[DOMS_NAME_SIZE], const char *from, char a, char b)
+{
+    ovs_strlcpy(to, from, DOMS_NAME_SIZE);
+    for (; *to; to++) {
+        if (*to == a) {
+            *to = b;
+        }
+    }
+}
+
+/* Makes 'node' of the port's name 'name': a path in xenstore takes no '.', and
+ * a port's name no '@'. */
+void
+xen_name_to_node(char node[DOMS_NAME_SIZE], const char *name)
+{
+    exchange(node, name, '.', '@');
+}
+
+/* The reverse. */
+void
+xen_name_from_node(char name[DOMS_NAME_SIZE], const char *node)
+{
+    exchange(name, node, '@', '.');
+}
+
+/* Writes the path of the description of the port 'name' into 'path'. */
+void
+xen_path_description(char path[XEN_PATH_SIZE], unsigned int doms,
+                     const char *name)
+{
+    char node[DOMS_NAME_SIZE];
+
+    xen_name_to_node(node, name);
+    snprintf(path, XEN_PATH_SIZE, "/local/domain/%u/doms/port/%s", doms, node);
+}
+
 /* Writes the path of the front's directory into 'path'. */
 void
 xen_path_front(char path[XEN_PATH_SIZE], unsigned int guest,
@@ -282,15 +320,15 @@ xen_keys_description(struct xen_nodes *nodes, unsigned int doms,
                      uint64_t serial)
 {
     const struct xen_perms perms = perms_read(doms);
-    char *dir = xasprintf("/local/domain/%u/doms/port/%s", doms, name);
+    char dir[XEN_PATH_SIZE];
 
+    xen_path_description(dir, doms, name);
     add_dir(nodes, xstrdup(dir), &perms);
     for (size_t i = 0; i < words->n; i++) {
         add_key(nodes, dir, words->words[i].name,
                 xstrdup(words->words[i].value));
     }
     add_key(nodes, dir, "serial", xasprintf("%" PRIu64, serial));
-    free(dir);
 }
 
 /* Splits the port's name 'name' into the name of its domain and the number of

@@ -73,6 +73,11 @@ struct xen_pair {
     uint64_t generation; /* Another for each pair ever made; not 0. */
 };
 
+void xen_name_to_node(char node[DOMS_NAME_SIZE], const char *name);
+void xen_name_from_node(char name[DOMS_NAME_SIZE], const char *node);
+
+void xen_path_description(char path[XEN_PATH_SIZE], unsigned int doms,
+                          const char *name);
 void xen_path_front(char path[XEN_PATH_SIZE], unsigned int guest,
                     unsigned int handle);
 void xen_path_back(char path[XEN_PATH_SIZE], unsigned int doms,

@@ -129,12 +129,12 @@ add_uuid(struct xen_txn *txn, const struct port_work *w, const char *dir,
 static void
 describe(struct xen_txn *txn, struct port_work *w)
 {
-    char *dir = xasprintf("/local/domain/%u/doms/port/%s", w->pair.doms,
-                          w->wish->name);
+    char dir[XEN_PATH_SIZE];
     struct xen_nodes nodes = XEN_NODES_INITIALIZER;
     struct xen_words words;
     uint64_t serial;
 
+    xen_path_description(dir, w->pair.doms, w->wish->name);
     xen_words_from_request(&words, w->wish);
     add_uuid(txn, w, dir, &words);
     if (!same_description(txn, dir, &words, &serial) && !txn->error) {
@@ -148,7 +148,6 @@ describe(struct xen_txn *txn, struct port_work *w)
     }
     xen_nodes_destroy(&nodes);
     xen_words_destroy(&words);
-    free(dir);
 }
 
 /* Pairs. */
@@ -165,27 +164,31 @@ new_generation(void)
 }
 
 /* Makes the front's directory name DomS, which may be another domain than
- * before, and lets it read there. */
+ * before, and lets it read there.  The directory is the guest's: keys of ours
+ * may be missing, and others there, which are left alone. */
 static void
 repoint(struct xen_txn *txn, struct port_work *w)
 {
     const struct xen_perms perms = xen_perms_front(&w->pair);
-    char path[XEN_PATH_SIZE + 80];
-    unsigned int n;
-    char **keys = xen_txn_list(txn, &n, "%s", w->front);
+    struct xen_nodes nodes = XEN_NODES_INITIALIZER;
+    char domid[16];
 
     xen_txn_set_perms(txn, w->front, &perms);
-    for (unsigned int i = 0; i < n; i++) {
-        /* The guest may have made nodes of any name; what is too long for one
-         * of ours is none of ours. */
-        if (strlen(keys[i]) < 80) {
-            snprintf(path, sizeof path, "%s/%s", w->front, keys[i]);
-            xen_txn_set_perms(txn, path, &perms);
+    xen_keys_front(&nodes, &w->pair);
+    for (size_t i = 0; i < nodes.n; i++) {
+        const struct xen_node *node = &nodes.nodes[i];
+        char *old = node->value ? xen_txn_read(txn, "%s", node->path) : NULL;
+
+        if (old) {
+            xen_txn_set_perms(txn, node->path, &perms);
+        } else if (node->value) {
+            xen_txn_write(txn, node->value, "%s", node->path);
         }
+        free(old);
     }
-    free(keys);
-    snprintf(path, sizeof path, "%u", w->pair.doms);
-    xen_txn_write(txn, path, "%s/backend-id", w->front);
+    xen_nodes_destroy(&nodes);
+    snprintf(domid, sizeof domid, "%u", w->pair.doms);
+    xen_txn_write(txn, domid, "%s/backend-id", w->front);
     xen_txn_write(txn, w->back, "%s/backend", w->front);
 }
 
@@ -533,12 +536,15 @@ run_old_descriptions(struct work *work)
         names = xen_txn_list(&txn, &n, "/local/domain/%u/doms/port", doms);
     }
     for (unsigned int i = 0; i < n; i++) {
-        if (!xen_files_find(&work->files, names[i])
-            && !shash_find(&work->files.broken, names[i])
-            && !is_closing(work, names[i])) {
+        char name[DOMS_NAME_SIZE];
+
+        xen_name_from_node(name, names[i]);
+        if (!xen_files_find(&work->files, name)
+            && !shash_find(&work->files.broken, name)
+            && !is_closing(work, name)) {
             xen_txn_remove(&txn, "/local/domain/%u/doms/port/%s", doms,
                            names[i]);
-            told(&work->pass->done, names[i], "description removed");
+            told(&work->pass->done, name, "description removed");
         }
     }
     if (txn.error) {

@@ -42,7 +42,7 @@ xen_store_open(struct xs_handle **xs, char **why)
     }
     if (access("/proc/xen", F_OK) && access("/sys/hypervisor/type", F_OK)) {
         *why = xstrdup("Xen: this machine does not run on it; boot it under "
-                       "Xen, or give --local for a switch on this machine");
+                       "Xen");
         return ENODEV;
     }
     if (!xen_is_dom0()) {

@@ -15,7 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=xen-config/lib-image.sh
 . "$here/lib-image.sh"
 
-modules="xen-blkfront ext4 xen-pcifront xen-evtchn xen-gntdev xen-gntalloc
+modules="xen-blkfront crc32c_generic ext4 xen-pcifront xen-evtchn xen-gntdev xen-gntalloc
     xenfs tun"
 nics="e1000 e1000e igb igc ixgbe i40e r8169 tg3 virtio_net"
 
