@@ -141,11 +141,13 @@ def hypervisor(host, guests, switch, seconds, address):
     return row, full
 
 
-def all_of(host, guests, switch, address, seconds, say=lambda _: None):
+def all_of(host, guests, switch, address, seconds, spin=lambda: None,
+           say=lambda _: None):
     """Measures everything between 'guests', sender and receiver, of which the
     latter has 'address'.  'switch' is the guest that switches, or None if Dom0
-    does; 'say' is told what comes next.  Returns a dictionary of numbers, and
-    one of what else was seen."""
+    does; 'spin' is called before the hypervisor is traced, to have what polls
+    do so without a pause; 'say' is told what comes next.  Returns a dictionary
+    of numbers, and one of what else was seen."""
     sender, receiver = guests
     row, more = {}, {}
     role = {sender.name: 'sender', receiver.name: 'receiver',
@@ -183,6 +185,7 @@ def all_of(host, guests, switch, address, seconds, say=lambda _: None):
                                          SIZES[0], str(rate))
     add_cpu('cpu_steady', taken)
     say('the hypervisor')
+    spin()
     numbers, more['hypervisor'] = hypervisor(host, guests, switch, seconds,
                                              address)
     row.update(numbers)

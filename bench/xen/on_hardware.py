@@ -162,7 +162,7 @@ def main():
                           'seconds': args.seconds, 'host': os.uname().nodename}
                 result['row'], more = measure.all_of(
                     host, guests, switch, args.address, args.seconds,
-                    lambda what: print('%s: %s' % (args.network, what),
+                    say=lambda what: print('%s: %s' % (args.network, what),
                                        file=sys.stderr))
                 result.update(more)
                 with open(args.results, 'a') as out:
