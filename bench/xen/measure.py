@@ -96,8 +96,8 @@ def tcp(host, sender, address, seconds):
 
 
 def udp_iperf(host, sender, address, seconds, size, rate='0'):
-    """iperf3's UDP at 'rate', or as fast as it can.  Returns datagrams a second
-    received, and CPU."""
+    """iperf3's UDP at 'rate', or as fast as it can.  Returns the datagrams
+    received a second, and CPU."""
     text, taken = iperf(host, sender, address, seconds,
                         '-u -b %s -l %d' % (rate, size))
     match = re.search(r'-([\d.]+) +sec .* (-?\d+)/(\d+) \(.*receiver', text)
