@@ -97,7 +97,8 @@ class Guest:
     def clear(self):
         """Removes what prepare() put there."""
         self.run('for p in $(pidof iperf3); do kill $p; done; '
-                 'rm -rf /run/bench-xen', check=False)
+                 'rm -rf /run/bench-xen; cd /run; '
+                 'rm -f iperf.* blast.* sink.* ping.out', check=False)
 
 
 class Domain:
