@@ -72,7 +72,7 @@ set_interface(const struct ctl_request *r,
     int64_t mtu = r->mtu;
 
     /* The database takes a name for a new row only. */
-    if (!iface->name) {
+    if (!iface->name || strcmp(iface->name, r->name)) {
         ovsrec_interface_set_name(iface, r->name);
     }
     ovsrec_interface_set_type(iface, PORT_ROWS_TYPE);
@@ -99,7 +99,7 @@ port_rows_set(const struct ctl_request *r, const struct ovsrec_port *port,
     size_t n_trunks = 0;
 
     set_interface(r, iface, more_ids);
-    if (!port->name) {
+    if (!port->name || strcmp(port->name, r->name)) {
         ovsrec_port_set_name(port, r->name);
     }
     ovsrec_port_set_interfaces(port, &interfaces, 1);
