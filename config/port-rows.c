@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <config.h>
 
+#include <string.h>
+
 #include "config/port-rows.h"
 
 #include "lib/vswitch-idl.h"
