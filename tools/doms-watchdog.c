@@ -355,8 +355,9 @@ run_ports(struct watchdog *wd)
         svec_clone(&wd->problems, &pass.problems);
     }
     if (pass.done.n) {
-        VLOG_INFO("%" PRIuSIZE " things done to ports in %lld ms", pass.done.n,
-                  time_msec() - start);
+        VLOG_INFO("ports: %" PRIuSIZE " described, %" PRIuSIZE
+                  " of running guests; that took %lld ms",
+                  pass.n_ports, pass.n_running, duration);
     }
     xen_pass_destroy(&pass);
 }
