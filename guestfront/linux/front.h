@@ -166,7 +166,7 @@ struct doms_front {
 	unsigned long offer_after;	/* Jiffies: not before. */
 	unsigned long deadline;		/* Jiffies: end of a pause or close. */
 	unsigned long connected_at;	/* Jiffies. */
-	bool holding;			/* Carrier is kept until 'hold_until'. */
+	bool holding;			/* Carrier on until 'hold_until'. */
 	unsigned long hold_until;	/* Jiffies. */
 	unsigned int notify_left;	/* Looks left before peers are told. */
 
