@@ -107,11 +107,14 @@ find_kernel() {
 # Unpacks the kernel to $cache/kernel-files, and its raw image to
 # $cache/vmlinux.
 unpack_kernel() {
-    is_fresh kernel "$cache/vmlinux" "$kernel $kernel_version" && return
+    is_fresh kernel "$cache/vmlinux" "$(digest "${BASH_SOURCE[0]}")" \
+        "$kernel $kernel_version" && return
     local k=$key
     unpack "linux-image-$kernel" "$kernel_version" "$cache/kernel-files"
     # A bzImage's header tells where the compressed kernel is.  The last four
-    # bytes of that are its size.
+    # bytes of that are its size.  The zeros at the end of the kernel, a third
+    # of it, and its section headers are left out: who loads it fills a segment
+    # up with zeros, and less is to be loaded each time.
     python3 - "$cache/kernel-files/boot/vmlinuz-$kernel" "$cache/vmlinux" \
         <<'END'
 import lzma
@@ -125,6 +128,17 @@ start += (image[0x1f1] + 1) * 512
 elf = lzma.decompress(image[start:start + size - 4])
 if elf[:4] != b'\x7fELF':
     sys.exit('%s does not hold an ELF kernel' % sys.argv[1])
+table, = struct.unpack_from('<Q', elf, 0x20)
+entry_size, entries = struct.unpack_from('<HH', elf, 0x36)
+segments = [(struct.unpack_from('<Q', elf, at + 8)[0], at)
+            for at in range(table, table + entries * entry_size, entry_size)]
+start, last = max(segments)
+size, = struct.unpack_from('<Q', elf, last + 0x20)
+size = len(elf[start:start + size].rstrip(b'\0'))
+elf = bytearray(elf[:start + size])
+struct.pack_into('<Q', elf, last + 0x20, size)
+struct.pack_into('<Q', elf, 0x28, 0)            # No section headers.
+struct.pack_into('<HHH', elf, 0x3a, 0, 0, 0)
 with open(sys.argv[2], 'wb') as f:
     f.write(elf)
 END
