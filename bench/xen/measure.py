@@ -15,20 +15,12 @@ import time
 
 from lab import LabError, wait_for
 import no_hypervisor
+from report import median
 
 # Payloads of UDP datagrams.
 SIZES = (64, 1400)
 # The steady flow of which CPU and hypervisor are measured: datagrams a second.
 STEADY_PPS = 2500
-
-
-def median(values):
-    """Returns the median of 'values'."""
-    values = sorted(values)
-    middle = len(values) // 2
-    if len(values) % 2:
-        return values[middle]
-    return (values[middle - 1] + values[middle]) / 2
 
 
 def reach(guest, address):
