@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What makes a function a case, and what cases have in common."""
 
+import re
+
 from util import LabError
 
 # Cases by name, in the order in which they run.
@@ -17,6 +19,14 @@ def check(holds, what):
     """Fails, saying 'what' is wrong, unless 'holds'."""
     if not holds:
         raise LabError(what)
+
+
+def find(pattern, text):
+    """Returns the first group of 'pattern' in 'text', which must be there."""
+    match = re.search(pattern, text)
+    if not match:
+        raise LabError('%r is not in: %s' % (pattern, text.strip()))
+    return match.group(1)
 
 
 def joined(lab, kind, names, *words, doms=None, memory=192, vcpus=1,

@@ -153,7 +153,6 @@ def guest_dies(lab):
              (None, old))
     lab.wait_gone(old)
     b.refresh()
-    b.wait_up_again()
     b.address('10.0.0.2/24')
     b.reach('10.0.0.1')
     counts = lab.counters()

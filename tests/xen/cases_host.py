@@ -7,19 +7,10 @@ it shows does not hold.  What it leaves behind in Dom0 or on Xen the runner
 clears: every guest is destroyed after each case.
 """
 
-import re
 import time
 
-from case import case
+from case import case, find
 from util import LabError, PATIENCE
-
-
-def find(pattern, text):
-    """Returns the first group of 'pattern' in 'text', which must be there."""
-    match = re.search(pattern, text)
-    if not match:
-        raise LabError('%r is not in: %s' % (pattern, text.strip()))
-    return match.group(1)
 
 
 def bridge(lab):

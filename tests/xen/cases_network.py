@@ -3,7 +3,6 @@
 
 from case import case, check, joined
 from domains import mbit
-from lab import OUTSIDE
 from util import wait_for
 
 
@@ -152,34 +151,3 @@ def order_of_start(lab):
     a.address('10.0.0.1/24')
     a.reach('10.0.0.2')
     return {}
-
-
-@case
-def uplink(lab):
-    """Guests reach a host outside through a card that DomS owns and Dom0 does
-    not see, also after DomS was destroyed; the database outlives DomS."""
-    doms, (a,) = joined(lab, 'pvh', 'a', doms='pv', uplink=True, disk=True,
-                        watchdog=True)
-    links = lab.dom0('ls /sys/class/net').split()
-    check(not any(link.startswith('e') for link in links),
-          'Dom0 has the card: %s' % links)
-    doms.vsctl('set Open_vSwitch . external_ids:kept=yes')
-    outside = OUTSIDE[0]
-    a.run('ip addr add 198.51.100.9/24 dev eth0')
-    server = lab.start_outside('iperf3 -s')
-    result = {}
-    try:
-        for name in '', '_again':
-            a.reach(outside)
-            result['rtt%s_us' % name] = a.ping(outside)['rtt_us']
-            result['mbit%s' % name] = mbit(a.iperf(outside, 3))
-            result['mbit_back%s' % name] = mbit(a.iperf(outside, 3, '-R'))
-            if not name:
-                lab.dom0('xl destroy doms')
-                doms = lab.wait_doms(other_than=doms.domid)
-    finally:
-        server.terminate()
-        server.wait()
-    kept = doms.vsctl('get Open_vSwitch . external_ids:kept').strip()
-    check(kept == 'yes', 'the database did not outlive DomS: %r' % kept)
-    return result
