@@ -140,18 +140,6 @@ static void doms_front_tell_refusal(struct doms_front *front)
 	kfree(words);
 }
 
-/* The backend is closing or closed. */
-static void doms_front_refused(struct doms_front *front)
-{
-	doms_front_tell_refusal(front);
-	if (front->state == DOMS_FRONT_CONNECTED &&
-	    doms_front_is_due(front->connected_at + PAUSE_FORGET))
-		front->pause_ms = 0;
-	doms_front_drop_channel(front, DOMS_STATE_CLOSED, false);
-	doms_front_pause(front);
-	front->state = DOMS_FRONT_PAUSED;
-}
-
 /* The operator has taken the port away. */
 static void doms_front_detach(struct doms_front *front)
 {
@@ -160,6 +148,23 @@ static void doms_front_detach(struct doms_front *front)
 	doms_front_netdev_destroy(front);
 	doms_front_write_state(front, XenbusStateClosed);
 	front->state = DOMS_FRONT_DETACHED;
+}
+
+/* The backend is closing or closed, by the operator's will or its own. */
+static void doms_front_refused(struct doms_front *front,
+			       const struct doms_front_view *v)
+{
+	if (!v->online) {
+		doms_front_detach(front);
+		return;
+	}
+	doms_front_tell_refusal(front);
+	if (front->state == DOMS_FRONT_CONNECTED &&
+	    doms_front_is_due(front->connected_at + PAUSE_FORGET))
+		front->pause_ms = 0;
+	doms_front_drop_channel(front, DOMS_STATE_CLOSED, false);
+	doms_front_pause(front);
+	front->state = DOMS_FRONT_PAUSED;
 }
 
 /* Begins to leave.  'health' says why. */
@@ -408,7 +413,7 @@ static void doms_front_in_offered(struct doms_front *front,
 	    v->backend == XenbusStateInitialising)
 		doms_front_lose(front, "the switch has gone");
 	else if (doms_front_is_ending(v))
-		doms_front_refused(front);
+		doms_front_refused(front, v);
 	else if (v->backend == XenbusStateConnected)
 		doms_front_connect(front);
 }
@@ -421,7 +426,7 @@ static void doms_front_in_connected(struct doms_front *front,
 	} else if (doms_front_is_fresh(v)) {
 		doms_front_lose(front, "the switch was started anew");
 	} else if (doms_front_is_ending(v)) {
-		doms_front_refused(front);
+		doms_front_refused(front, v);
 	} else if (test_bit(DOMS_FRONT_BROKEN, &front->flags)) {
 		doms_front_tell_broken(front);
 		doms_front_close(front, DOMS_STATE_BROKEN);
