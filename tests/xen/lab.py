@@ -43,7 +43,7 @@ XEN_ARGS = ('console=com1 com1=115200,8n1 dom0_mem=768M,max:768M '
 DOM0_ARGS = 'console=hvc0 rdinit=/init mitigations=off quiet'
 # Without SMAP, which kills Dom0 under emulation, and without AVX, which kills
 # PVH guests.
-CPU = 'max,-smap,-xsave,-avx,-avx2,-f16c,-fma'
+CPU = 'max,-smap,-xsave,-avx,-avx2,-f16c,-fma,-erms,-fsrm'
 
 # The card for DomS, as Dom0 would see it.  It is wired to a host outside of
 # the lab's: a network namespace with these addresses.
