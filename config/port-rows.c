@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <config.h>
 
+#include <string.h>
+
 #include "config/port-rows.h"
 
 #include "lib/vswitch-idl.h"
@@ -71,7 +73,10 @@ set_interface(const struct ctl_request *r,
     int64_t kbit = r->rate / 1000;
     int64_t mtu = r->mtu;
 
-    ovsrec_interface_set_name(iface, r->name);
+    /* The database takes a name for a new row only. */
+    if (!iface->name || strcmp(iface->name, r->name)) {
+        ovsrec_interface_set_name(iface, r->name);
+    }
     ovsrec_interface_set_type(iface, PORT_ROWS_TYPE);
     set_options(r, iface);
     set_external_ids(r, iface, more_ids);
@@ -96,7 +101,9 @@ port_rows_set(const struct ctl_request *r, const struct ovsrec_port *port,
     size_t n_trunks = 0;
 
     set_interface(r, iface, more_ids);
-    ovsrec_port_set_name(port, r->name);
+    if (!port->name || strcmp(port->name, r->name)) {
+        ovsrec_port_set_name(port, r->name);
+    }
     ovsrec_port_set_interfaces(port, &interfaces, 1);
     ovsrec_port_set_tag(port, &tag, tag >= 0);
     for (unsigned int vlan = 0; vlan < CTL_N_VLANS; vlan++) {

@@ -24,6 +24,7 @@ ROUNDS = 3
 bench-xen-deps: lab-deps
 	@mk/install-packages.sh mk/packages-bench-xen.txt
 bench-xen: bench-xen-deps
+	@$(MAKE) --no-print-directory all module
 	@$(MAKE) --no-print-directory lab-images
 	@DOMS_BUILD=$(abspath $(BUILD)) bench/xen/run-xen --rounds $(ROUNDS)
 

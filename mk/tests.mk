@@ -75,7 +75,7 @@ check-format:
 format:
 	@clang-format -i $(SOURCES)
 # cppcheck does not see Open vSwitch's headers.
-CPPCHECK_OVS = '-DOVS_ALIGNED_VAR(X)=' '-DOVS_REQUIRES(...)=' \
+CPPCHECK_OVS = '-DOVS_ALIGNED_VAR(X)=' '-DOVS_PRINTF_FORMAT(...)=' '-DOVS_REQUIRES(...)=' \
     -DOVS_GUARDED= '-DOVS_GUARDED_BY(...)=' -DOVS_UNUSED= -DOVS_NO_RETURN= \
     '-DVLOG_DEFINE_THIS_MODULE(X)=struct vlog_unused'
 check-cppcheck:

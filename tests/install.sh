@@ -63,6 +63,8 @@ done
 
 "$dest/opt/doms/sbin/domsd" --version | grep -q 'Open vSwitch'
 "$dest/opt/doms/bin/doms-ctl" version >/dev/null
+# Away from Xen it says so, which is as far as it comes.
+"$dest/opt/doms/sbin/doms-watchdog" 2>&1 | grep -q Xen
 "$dest/opt/doms/bin/doms-tap" --help >/dev/null
 "$dest/opt/doms/bin/doms-local" --help >/dev/null
 for page in "$dest"/opt/doms/share/man/man?/*; do

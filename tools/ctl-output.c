@@ -473,33 +473,3 @@ ctl_format_counters(const struct ctl_guest *g, struct ds *s)
     }
     free(nodes);
 }
-
-/* Appends what doms-watchdog tells in 'status' to 's', as one line without its
- * end. */
-void
-ctl_format_watchdog(const struct json *status, struct ds *s)
-{
-    static const char *const names[] = { "state", "reason", "domid",
-                                         "restarts", "last_outage_ms" };
-    const char *separator = "";
-
-    if (status->type != JSON_OBJECT) {
-        ds_put_cstr(s, "tells nothing that is understood");
-        return;
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        const struct json *value = shash_find_data(json_object(status),
-                                                   names[i]);
-
-        if (!value || (value->type == JSON_STRING && !json_string(value)[0])) {
-            continue;
-        } else if (value->type == JSON_STRING) {
-            ds_put_format(s, "%s%s%s", separator, i ? "" : "DomS ",
-                          json_string(value));
-        } else if (value->type == JSON_INTEGER) {
-            ds_put_format(s, "%s%s %lld", separator, names[i],
-                          (long long int) json_integer(value));
-        }
-        separator = ", ";
-    }
-}

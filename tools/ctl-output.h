@@ -63,7 +63,6 @@ struct json *ctl_rates_to_json(const struct ctl_guest *,
 
 const char *ctl_guest_state(const struct ctl_guest *);
 const char *ctl_xenbus_state(unsigned int state);
-void ctl_format_watchdog(const struct json *, struct ds *);
 void ctl_format_list(const struct ctl_snapshot *, struct ds *);
 void ctl_format_guest(const struct ctl_guest *, struct ds *);
 void ctl_format_totals(const struct ctl_snapshot *, struct ds *);

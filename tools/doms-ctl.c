@@ -16,6 +16,7 @@
 #include "ctl-output.h"
 #include "ctl-parse.h"
 #include "ctl-watch.h"
+#include "ctl-watchdog.h"
 #include "ctl-xen.h"
 #include "fatal-signal.h"
 #include "openvswitch/dynamic-string.h"
@@ -328,27 +329,6 @@ cmd_list(const struct ctl_args *args, char **why)
     return CTL_OK;
 }
 
-/* Appends what the watchdog sees of DomS to 's', as a line. */
-static void
-format_watchdog(const struct ctl_args *args, struct ds *s)
-{
-    char *reply = NULL, *problem = NULL;
-    struct json *json = NULL;
-
-    if (ctl_daemon_call(&args->options, "doms-watchdog", "watchdog/status",
-                        &reply, &problem)) {
-        ds_put_format(s, "%-12s%s\n", "watchdog", problem);
-    } else {
-        json = json_from_string(reply);
-        ds_put_format(s, "%-12s", "watchdog");
-        ctl_format_watchdog(json, s);
-        ds_put_char(s, '\n');
-    }
-    json_destroy(json);
-    free(problem);
-    free(reply);
-}
-
 static enum ctl_status
 cmd_show(const struct ctl_args *args, char **why)
 {
@@ -366,7 +346,9 @@ cmd_show(const struct ctl_args *args, char **why)
     } else if (!status) {
         ctl_format_guest(guest, &s);
         if (guest->xen) {
-            format_watchdog(args, &s);
+            ds_put_format(&s, "%-12s", "watchdog");
+            ctl_watchdog_append(&args->options, &s);
+            ds_put_char(&s, '\n');
         }
     }
     print_and_free(&s);
@@ -468,41 +450,17 @@ cmd_doctor(const struct ctl_args *args, char **why OVS_UNUSED)
 static enum ctl_status
 cmd_watchdog(const struct ctl_args *args, char **why)
 {
-    const char *command = "watchdog/status";
-    enum ctl_status status;
-    struct json *json;
-    char *reply;
-
-    if (args->n_words) {
-        if (strcmp(args->words[0], "retry")) {
-            *why = xasprintf("watchdog: '%s' is no word of it; 'doms-ctl "
-                             "watchdog' shows its state, 'doms-ctl watchdog "
-                             "retry' starts DomS once more",
-                             args->words[0]);
-            return CTL_REFUSED;
-        }
-        command = "watchdog/retry";
+    if (!args->n_words) {
+        return ctl_watchdog_show(&args->options, args->json, why);
     }
-    status = ctl_daemon_call(&args->options, "doms-watchdog", command, &reply,
-                             why);
-    if (status) {
-        return status;
+    if (strcmp(args->words[0], "retry")) {
+        *why = xasprintf("watchdog: '%s' is no word of it; 'doms-ctl "
+                         "watchdog' shows its state, 'doms-ctl watchdog "
+                         "retry' starts DomS once more",
+                         args->words[0]);
+        return CTL_REFUSED;
     }
-    json = json_from_string(reply);
-    if (args->n_words) {
-        printf("%s%s", reply, reply[0] ? "\n" : "");
-    } else if (args->json) {
-        ctl_print_json(json_clone(json), JSSF_PRETTY);
-    } else {
-        struct ds s = DS_EMPTY_INITIALIZER;
-
-        ctl_format_watchdog(json, &s);
-        ds_put_char(&s, '\n');
-        print_and_free(&s);
-    }
-    json_destroy(json);
-    free(reply);
-    return CTL_OK;
+    return ctl_watchdog_retry(&args->options, why);
 }
 
 /* Asks the switch for its version. */

@@ -46,7 +46,8 @@ VLOG_DEFINE_THIS_MODULE(doms_watchdog);
 #define DYING_LOOK_MS 20
 /* How often to look at a pair that is being closed. */
 #define CLOSE_LOOK_MS 50
-/* The pause after a pass that failed. */
+/* The pause after a pass that failed, or that came of a domain's coming or
+ * going: xenstore tells of the latter before xl has cleaned up. */
 #define RETRY_MS 1000
 /* How often to look at everything, whether or not something has changed; and
  * how many times as long as that takes, at least. */
@@ -54,6 +55,8 @@ VLOG_DEFINE_THIS_MODULE(doms_watchdog);
 #define PASS_FACTOR 50
 /* The least time between two mappings of the page of heartbeats. */
 #define HEART_MS 200
+
+static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(6, 3);
 
 /* All of it. */
 struct watchdog {
@@ -72,11 +75,12 @@ struct watchdog {
     bool find_domid;        /* May it have changed? */
     unsigned int watched;   /* The domain whose data is watched, or 0. */
     bool find_heart;        /* May its page have changed? */
-    long long int heart_at; /* When that was looked at last. */
+    long long int heart_at; /* Not to be looked at before. */
     enum xen_dom_life life; /* How it was when last looked at. */
 
     /* The ports. */
     bool ports_changed;      /* Is there something to do? */
+    bool domains_changed;    /* ... since a domain has come or gone? */
     long long int next_pass; /* When to do it, at the latest. */
     size_t n_ports;          /* Described. */
     size_t n_running;        /* Those whose guests run. */
@@ -158,7 +162,7 @@ run_xenstore(struct watchdog *wd)
 
     while ((event = xs_check_watch(wd->xs))) {
         if (!strcmp(event[XS_WATCH_TOKEN], "domains")) {
-            wd->find_domid = wd->ports_changed = true;
+            wd->find_domid = wd->ports_changed = wd->domains_changed = true;
         } else {
             const char *name = strrchr(event[XS_WATCH_PATH], '/');
 
@@ -229,15 +233,17 @@ look_at_heart(struct watchdog *wd, struct watch_sight *sight)
     if (wd->life != XEN_DOM_LIVES) {
         return;
     }
-    if (wd->find_heart && time_msec() >= wd->heart_at + HEART_MS) {
+    if (wd->find_heart && time_msec() >= wd->heart_at) {
         int error = heart_open(&wd->heart, wd->xs, wd->domid);
 
-        wd->find_heart = false;
-        wd->heart_at = time_msec();
-        if (error && error != ENOENT) {
-            VLOG_WARN("domain %u: its heartbeat cannot be mapped: %s; see "
-                      "'doms-ctl doctor'",
-                      wd->domid, ovs_strerror(error));
+        /* One that cannot be mapped may just have been replaced. */
+        wd->find_heart = error && error != ENOENT;
+        wd->heart_at = time_msec() + (wd->find_heart ? RETRY_MS : HEART_MS);
+        if (wd->find_heart) {
+            VLOG_WARN_RL(&rl,
+                         "domain %u: its heartbeat cannot be mapped: %s; see "
+                         "'doms-ctl doctor'",
+                         wd->domid, ovs_strerror(error));
         }
     }
     if (heart_read(&wd->heart, &sight->beat)) {
@@ -318,6 +324,7 @@ static void
 run_ports(struct watchdog *wd)
 {
     long long int start = time_msec();
+    long long int duration;
     struct xen_pass pass;
     int error;
 
@@ -326,12 +333,13 @@ run_ports(struct watchdog *wd)
     }
     wd->ports_changed = false;
     error = xen_ports_run(&wd->ports, &pass);
-    wd->next_pass = time_msec()
-                    + (error ? RETRY_MS
-                       : pass.pending
-                           ? CLOSE_LOOK_MS
-                           : MAX(PASS_MS,
-                                 PASS_FACTOR * (time_msec() - start)));
+    duration = time_msec() - start;
+    wd->next_pass = start + duration
+                    + (pass.pending ? CLOSE_LOOK_MS
+                       : error || wd->domains_changed
+                           ? RETRY_MS
+                           : MAX(PASS_MS, PASS_FACTOR * duration));
+    wd->domains_changed = false;
     if (error) {
         VLOG_WARN("xenstore or %s/ports cannot be read: %s", wd->dir,
                   ovs_strerror(error));
@@ -347,8 +355,9 @@ run_ports(struct watchdog *wd)
         svec_clone(&wd->problems, &pass.problems);
     }
     if (pass.done.n) {
-        VLOG_INFO("%" PRIuSIZE " things done to ports in %lld ms", pass.done.n,
-                  time_msec() - start);
+        VLOG_INFO("ports: %" PRIuSIZE " described, %" PRIuSIZE
+                  " of running guests; that took %lld ms",
+                  pass.n_ports, pass.n_running, duration);
     }
     xen_pass_destroy(&pass);
 }
@@ -433,7 +442,7 @@ cmd_retry(struct unixctl_conn *conn, int argc OVS_UNUSED,
     VLOG_INFO("told to go on");
     watch_retry(&wd->watch);
     poll_immediate_wake();
-    unixctl_command_reply(conn, "\"the restarts so far are forgotten\"");
+    unixctl_command_reply(conn, "the restarts so far are forgotten");
 }
 
 static void
@@ -546,6 +555,9 @@ main(int argc, char *argv[])
     set_program_name(argv[0]);
     ovs_cmdl_proctitle_init(argc, argv);
     wd.dir = xen_config_dir();
+    /* That a pass over many ports takes long is no news. */
+    vlog_set_levels_from_string_assert("timeval:off");
+    vlog_set_levels_from_string_assert("coverage:off");
     /* doms-ctl finds it by its pid file. */
     set_pidfile(NULL);
     parse_options(argc, argv, &wd);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <config.h>
 
-#include "xen-ports.h"
+#include "xen-work.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,20 +13,9 @@
 #include "timeval.h"
 #include "util.h"
 
-/* XenbusState, as far as Dom0 looks at it. */
-enum { INITIALISED = 3, CONNECTED = 4, CLOSING = 5 };
-
-/* One pass at work. */
-struct work {
-    struct xen_ports *ports;    /* The caller's. */
-    struct xen_pass *pass;      /* What it finds and does. */
-    struct xen_files files;     /* What is wanted. */
-    struct xen_domains domains; /* Who is there. */
-};
-
 /* One port of a pass. */
 struct port_work {
-    struct work *work;              /* The pass. */
+    struct xen_work *work;          /* The pass. */
     const struct ctl_request *wish; /* What is wanted. */
     char domain[DOMS_NAME_SIZE];    /* Its guest's name. */
     struct xen_pair pair;           /* The ends; 'guest' 0: does not run. */
@@ -37,12 +26,9 @@ struct port_work {
     const char *paired;                   /* ... or NULL. */
 };
 
-static void told(struct svec *, const char *name, const char *format, ...)
-    OVS_PRINTF_FORMAT(3, 4);
-
 /* Adds the line 'format' about the port 'name'. */
-static void
-told(struct svec *lines, const char *name, const char *format, ...)
+void
+xen_told(struct svec *lines, const char *name, const char *format, ...)
 {
     va_list args;
     char *text;
@@ -73,6 +59,36 @@ holds_number(struct xen_txn *txn, const char *dir, const char *key,
 
     return xen_txn_read_number(txn, &found, "%s/%s", dir, key)
            && found == value;
+}
+
+/* Returns whether the domain 'domid' is still there, with the name 'name'.
+ * A transaction that has asked so, and writes below the domain's directory,
+ * fails if that directory goes meanwhile, rather than to make it anew. */
+static bool
+is_there(struct xen_txn *txn, unsigned int domid, const char *name)
+{
+    char *found = xen_txn_read(txn, "/local/domain/%u/name", domid);
+    bool there = found && !strcmp(found, name);
+
+    free(found);
+    return there;
+}
+
+/* Makes the directories that all ports need. */
+static void
+write_base(struct xen_txn *txn, void *work_)
+{
+    const struct xen_work *work = work_;
+    unsigned int doms = work->pass->doms;
+    struct xen_nodes nodes = XEN_NODES_INITIALIZER;
+    char *ask = xen_txn_read(txn, "/local/domain/%u/doms/ask", doms);
+
+    if (!ask && is_there(txn, doms, work->ports->domain)) {
+        xen_keys_base(&nodes, doms);
+        xen_txn_apply(txn, &nodes);
+    }
+    xen_nodes_destroy(&nodes);
+    free(ask);
 }
 
 /* Descriptions. */
@@ -177,14 +193,10 @@ repoint(struct xen_txn *txn, struct port_work *w)
     xen_keys_front(&nodes, &w->pair);
     for (size_t i = 0; i < nodes.n; i++) {
         const struct xen_node *node = &nodes.nodes[i];
-        char *old = node->value ? xen_txn_read(txn, "%s", node->path) : NULL;
 
-        if (old) {
-            xen_txn_set_perms(txn, node->path, &perms);
-        } else if (node->value) {
+        if (node->value && !xen_txn_set_perms(txn, node->path, &perms)) {
             xen_txn_write(txn, node->value, "%s", node->path);
         }
-        free(old);
     }
     xen_nodes_destroy(&nodes);
     snprintf(domid, sizeof domid, "%u", w->pair.doms);
@@ -231,35 +243,24 @@ join(struct xen_txn *txn, struct port_work *w)
 }
 
 static void
-write_base(struct xen_txn *txn, unsigned int doms)
-{
-    struct xen_nodes nodes = XEN_NODES_INITIALIZER;
-    char *ask = xen_txn_read(txn, "/local/domain/%u/doms/ask", doms);
-
-    if (!ask && !txn->error) {
-        xen_keys_base(&nodes, doms);
-        xen_txn_apply(txn, &nodes);
-    }
-    xen_nodes_destroy(&nodes);
-    free(ask);
-}
-
-static void
 write_port(struct xen_txn *txn, void *w_)
 {
     struct port_work *w = w_;
 
     w->described = w->paired = NULL;
-    write_base(txn, w->pair.doms);
+    if (!is_there(txn, w->pair.doms, w->work->ports->domain)) {
+        return;
+    }
     describe(txn, w);
-    if (w->pair.guest && !shash_find(&w->work->ports->closing, w->back)) {
+    if (w->pair.guest && is_there(txn, w->pair.guest, w->domain)
+        && !shash_find(&w->work->ports->closing, w->back)) {
         join(txn, w);
     }
 }
 
 /* Brings one port to where its file wants it. */
 static void
-run_port(struct work *work, const struct ctl_request *wish)
+run_port(struct xen_work *work, const struct ctl_request *wish)
 {
     struct xen_pass *pass = work->pass;
     struct port_work w = { .work = work, .wish = wish };
@@ -275,9 +276,9 @@ run_port(struct work *work, const struct ctl_request *wish)
         return;
     }
     if (w.pair.guest == pass->doms) {
-        told(&pass->problems, wish->name,
-             "this is DomS itself, which has no port; remove %s/ports/%s",
-             work->ports->dir, wish->name);
+        xen_told(&pass->problems, wish->name,
+                 "this is DomS itself, which has no port; remove %s/ports/%s",
+                 work->ports->dir, wish->name);
         return;
     }
     xen_words_from_request(&words, wish);
@@ -293,305 +294,54 @@ run_port(struct work *work, const struct ctl_request *wish)
     xen_path_back(w.back, w.pair.doms, w.pair.guest, w.pair.handle);
     error = xen_store_transact(work->ports->xs, write_port, &w);
     if (error) {
-        told(&pass->problems, wish->name, "xenstore cannot be written: %s",
-             ovs_strerror(error));
+        xen_told(&pass->problems, wish->name, "xenstore cannot be written: %s",
+                 ovs_strerror(error));
         return;
     }
     if (w.described) {
-        told(&pass->done, wish->name, "%s (domain %u)", w.described,
-             w.pair.doms);
+        xen_told(&pass->done, wish->name, "%s (domain %u)", w.described,
+                 w.pair.doms);
     }
     if (w.paired) {
-        told(&pass->done, wish->name, "%s %s (domain %u), device %u", w.paired,
-             w.domain, w.pair.guest, w.pair.handle);
-    }
-}
-
-/* What nobody wants any more. */
-
-/* A pair to be taken away. */
-struct leftover {
-    unsigned int doms;         /* The domid of DomS, or 0. */
-    unsigned int guest;        /* The guest's. */
-    unsigned int handle;       /* Its device's number. */
-    char front[XEN_PATH_SIZE]; /* The front's directory. */
-    char back[XEN_PATH_SIZE];  /* The backend's, if 'doms'. */
-    bool guest_gone;           /* Is there no such guest? */
-    bool time_over;            /* Has it had its time? */
-    bool removed;              /* Has the transaction removed it? */
-    bool began;                /* Has it begun to close it? */
-};
-
-/* Removes the directory 'format' if nothing is left in it. */
-static void remove_if_empty(struct xen_txn *, const char *format, ...)
-    OVS_PRINTF_FORMAT(2, 3);
-
-static void
-remove_if_empty(struct xen_txn *txn, const char *format, ...)
-{
-    va_list args;
-    unsigned int n;
-    char *path, **names;
-
-    va_start(args, format);
-    path = xvasprintf(format, args);
-    va_end(args);
-    names = xen_txn_list(txn, &n, "%s", path);
-    if (names && !n) {
-        xen_txn_remove(txn, "%s", path);
-    }
-    free(names);
-    free(path);
-}
-
-/* Sets 'online' to 0, or, if both ends have parted, takes the pair away. */
-static void
-part(struct xen_txn *txn, void *l_)
-{
-    struct leftover *l = l_;
-    bool back_there = false;
-    uint64_t state = 0;
-
-    l->removed = l->began = false;
-    if (l->doms) {
-        char *online = xen_txn_read(txn, "%s/online", l->back);
-
-        back_there = online != NULL;
-        if (online && strcmp(online, "0") && !l->guest_gone) {
-            xen_txn_write(txn, "0", "%s/online", l->back);
-            l->began = true;
-        }
-        free(online);
-        xen_txn_read_number(txn, &state, "%s/state", l->back);
-    }
-    /* From 3 to 5, DomS may use the guest's pages. */
-    if (back_there && state >= INITIALISED && state <= CLOSING
-        && !l->guest_gone && !l->time_over) {
-        return;
-    }
-    l->removed = true;
-    if (!l->guest_gone) {
-        xen_txn_remove(txn, "%s", l->front);
-        remove_if_empty(txn, "/local/domain/%u/device/%s", l->guest,
-                        DOMS_XS_CLASS);
-    }
-    if (l->doms) {
-        xen_txn_remove(txn, "%s", l->back);
-        remove_if_empty(txn, "/local/domain/%u/backend/%s/%u", l->doms,
-                        DOMS_XS_CLASS, l->guest);
-    }
-}
-
-/* Takes the pair of device 'handle' of the domain 'guest' away, a step at a
- * time. */
-static void
-run_leftover(struct work *work, unsigned int guest, unsigned int handle)
-{
-    struct xen_pass *pass = work->pass;
-    struct shash *closing = &work->ports->closing;
-    const char *name = xen_domains_name(&work->domains, guest);
-    struct leftover l = { .doms = pass->doms,
-                          .guest = guest,
-                          .handle = handle,
-                          .guest_gone = !name };
-    long long int *until;
-    int error;
-
-    xen_path_front(l.front, guest, handle);
-    xen_path_back(l.back, l.doms, guest, handle);
-    until = shash_find_data(closing, l.back);
-    l.time_over = until && time_msec() >= *until;
-    error = xen_store_transact(work->ports->xs, part, &l);
-    if (error) {
-        told(&pass->problems, l.back, "cannot be taken away: %s",
-             ovs_strerror(error));
-    } else if (!l.removed) {
-        pass->pending = true;
-        if (!until) {
-            until = xmalloc(sizeof *until);
-            *until = time_msec() + XEN_CLOSE_MS;
-            shash_add(closing, l.back, until);
-        }
-        if (l.began) {
-            told(&pass->done, name, "asked to let go of device %u", handle);
-        }
-    } else {
-        if (name) {
-            told(&pass->done, name, "device %u taken away%s", handle,
-                 l.time_over ? ", though it has not parted in time" : "");
-        } else {
-            told(&pass->done, l.back, "removed; domain %u has gone", guest);
-        }
-        free(shash_find_and_delete(closing, l.back));
-    }
-}
-
-/* Returns whether a file wants device 'handle' of the domain 'guest', or may
- * want it, since it cannot be understood. */
-static bool
-is_wanted(const struct work *work, unsigned int guest, unsigned int handle)
-{
-    const char *domain = xen_domains_name(&work->domains, guest);
-    char name[DOMS_NAME_SIZE + 16];
-
-    if (!domain) {
-        return false;
-    }
-    if (handle) {
-        snprintf(name, sizeof name, "%.*s.%u", DOMS_NAME_SIZE, domain, handle);
-    } else {
-        snprintf(name, sizeof name, "%.*s", DOMS_NAME_SIZE, domain);
-    }
-    return xen_files_find(&work->files, name)
-           || shash_find(&work->files.broken, name);
-}
-
-/* Calls run_leftover() for each device below 'format' that is not wanted, or
- * is already being closed. */
-static void run_leftovers(struct work *, unsigned int guest,
-                          const char *format, ...) OVS_PRINTF_FORMAT(3, 4);
-
-static void
-run_leftovers(struct work *work, unsigned int guest, const char *format, ...)
-{
-    struct xen_txn txn = { .xs = work->ports->xs, .id = XBT_NULL };
-    char *dir, **handles;
-    unsigned int n;
-    va_list args;
-
-    va_start(args, format);
-    dir = xvasprintf(format, args);
-    va_end(args);
-    handles = xen_txn_list(&txn, &n, "%s", dir);
-    for (unsigned int i = 0; i < n; i++) {
-        char back[XEN_PATH_SIZE];
-        unsigned int handle;
-
-        if (ctl_parse_uint(handles[i], 0, UINT32_MAX, &handle)) {
-            continue;
-        }
-        xen_path_back(back, work->pass->doms, guest, handle);
-        if (!is_wanted(work, guest, handle)
-            || shash_find(&work->ports->closing, back)) {
-            run_leftover(work, guest, handle);
-        }
-    }
-    free(handles);
-    free(dir);
-}
-
-/* Takes away the pairs that nobody wants. */
-static void
-run_all_leftovers(struct work *work)
-{
-    struct xen_txn txn = { .xs = work->ports->xs, .id = XBT_NULL };
-    unsigned int doms = work->pass->doms;
-    unsigned int n, guest;
-    char **guests;
-
-    for (size_t i = 0; i < work->domains.n; i++) {
-        guest = work->domains.domains[i].id;
-        run_leftovers(work, guest, "/local/domain/%u/device/%s", guest,
-                      DOMS_XS_CLASS);
-    }
-    if (!doms) {
-        return;
-    }
-    guests = xen_txn_list(&txn, &n, "/local/domain/%u/backend/%s", doms,
-                          DOMS_XS_CLASS);
-    for (unsigned int i = 0; i < n; i++) {
-        if (!ctl_parse_uint(guests[i], 1, XEN_DOMID_MAX, &guest)) {
-            run_leftovers(work, guest, "/local/domain/%u/backend/%s/%u", doms,
-                          DOMS_XS_CLASS, guest);
-        }
-    }
-    free(guests);
-}
-
-/* Returns whether a pair of the port 'name' is still being closed. */
-static bool
-is_closing(const struct work *work, const char *name)
-{
-    char domain[DOMS_NAME_SIZE], back[XEN_PATH_SIZE];
-    unsigned int handle;
-
-    if (!xen_name_split(name, domain, &handle)) {
-        return false;
-    }
-    xen_path_back(back, work->pass->doms,
-                  xen_domains_find(&work->domains, domain), handle);
-    return shash_find(&work->ports->closing, back) != NULL;
-}
-
-/* Takes away the descriptions that no file stands for. */
-static void
-run_old_descriptions(struct work *work)
-{
-    struct xen_txn txn = { .xs = work->ports->xs, .id = XBT_NULL };
-    unsigned int doms = work->pass->doms;
-    unsigned int n = 0;
-    char **names = NULL;
-
-    if (doms) {
-        names = xen_txn_list(&txn, &n, "/local/domain/%u/doms/port", doms);
-    }
-    for (unsigned int i = 0; i < n; i++) {
-        char name[DOMS_NAME_SIZE];
-
-        xen_name_from_node(name, names[i]);
-        if (!xen_files_find(&work->files, name)
-            && !shash_find(&work->files.broken, name)
-            && !is_closing(work, name)) {
-            xen_txn_remove(&txn, "/local/domain/%u/doms/port/%s", doms,
-                           names[i]);
-            told(&work->pass->done, name, "description removed");
-        }
-    }
-    if (txn.error) {
-        told(&work->pass->problems, "xenstore", "cannot be written: %s",
-             ovs_strerror(txn.error));
-    }
-    free(names);
-}
-
-/* Forgets the closing of what has gone with its domain. */
-static void
-forget_closed(struct work *work)
-{
-    struct shash_node *node;
-
-    SHASH_FOR_EACH_SAFE(node, &work->ports->closing)
-    {
-        struct xen_txn txn = { .xs = work->ports->xs, .id = XBT_NULL };
-        char *state = xen_txn_read(&txn, "%s/online", node->name);
-
-        if (!state) {
-            free(node->data);
-            shash_delete(&work->ports->closing, node);
-        }
-        free(state);
+        xen_told(&pass->done, wish->name, "%s %s (domain %u), device %u",
+                 w.paired, w.domain, w.pair.guest, w.pair.handle);
     }
 }
 
 /* Tells DomS that it knows of all ports: one that it has from an earlier life
  * and that is not among them is to go. */
 static void
-tell_complete(struct work *work)
+write_complete(struct xen_txn *txn, void *work_)
 {
-    struct xen_txn txn = { .xs = work->ports->xs, .id = XBT_NULL };
+    const struct xen_work *work = work_;
     unsigned int doms = work->pass->doms;
-    char *complete;
+    char *complete = xen_txn_read(txn, "/local/domain/%u/doms/complete", doms);
 
-    /* What a file that cannot be understood describes is not known. */
-    if (!doms || work->pass->problems.n) {
-        return;
-    }
-    complete = xen_txn_read(&txn, "/local/domain/%u/doms/complete", doms);
-    if (!complete) {
-        write_base(&txn, doms);
-        xen_txn_write(&txn, "1", "/local/domain/%u/doms/complete", doms);
+    if (!complete && is_there(txn, doms, work->ports->domain)) {
+        xen_txn_write(txn, "1", "/local/domain/%u/doms/complete", doms);
     }
     free(complete);
+}
+
+/* Makes every port that the files describe. */
+static int
+run_ports(struct xen_work *work)
+{
+    struct xen_pass *pass = work->pass;
+    int error = 0;
+
+    pass->n_ports = work->files.n;
+    if (pass->doms) {
+        error = xen_store_transact(work->ports->xs, write_base, work);
+    }
+    for (size_t i = 0; i < work->files.n && !error; i++) {
+        run_port(work, &work->files.requests[i]);
+    }
+    /* What a file that cannot be understood describes is not known. */
+    if (pass->doms && !error && !pass->problems.n) {
+        error = xen_store_transact(work->ports->xs, write_complete, work);
+    }
+    return error;
 }
 
 void
@@ -618,7 +368,7 @@ xen_pass_destroy(struct xen_pass *pass)
 int
 xen_ports_run(struct xen_ports *ports, struct xen_pass *pass)
 {
-    struct work work = { .ports = ports, .pass = pass };
+    struct xen_work work = { .ports = ports, .pass = pass };
     struct shash_node *node;
     int error;
 
@@ -635,14 +385,8 @@ xen_ports_run(struct xen_ports *ports, struct xen_pass *pass)
     error = xen_domains_read(ports->xs, &work.domains);
     if (!error) {
         pass->doms = xen_domains_find(&work.domains, ports->domain);
-        pass->n_ports = work.files.n;
-        for (size_t i = 0; i < work.files.n; i++) {
-            run_port(&work, &work.files.requests[i]);
-        }
-        tell_complete(&work);
-        forget_closed(&work);
-        run_all_leftovers(&work);
-        run_old_descriptions(&work);
+        error = run_ports(&work);
+        xen_leftovers_run(&work);
         xen_domains_destroy(&work.domains);
     }
     xen_files_destroy(&work.files);

@@ -36,14 +36,14 @@ xen_store_open(struct xs_handle **xs, char **why)
     int error;
 
     *xs = NULL;
-    if (geteuid()) {
-        *why = xstrdup("xenstore: only root may change it; use sudo");
-        return EACCES;
-    }
     if (access("/proc/xen", F_OK) && access("/sys/hypervisor/type", F_OK)) {
         *why = xstrdup("Xen: this machine does not run on it; boot it under "
                        "Xen");
         return ENODEV;
+    }
+    if (geteuid()) {
+        *why = xstrdup("xenstore: only root may change it; use sudo");
+        return EACCES;
     }
     if (!xen_is_dom0()) {
         *why = xstrdup("Xen: this is not Dom0, which alone may attach guests; "
@@ -175,7 +175,7 @@ xen_txn_remove(struct xen_txn *txn, const char *format, ...)
     free(path);
 }
 
-void
+bool
 xen_txn_set_perms(struct xen_txn *txn, const char *path,
                   const struct xen_perms *perms)
 {
@@ -193,8 +193,12 @@ xen_txn_set_perms(struct xen_txn *txn, const char *path,
     }
     txn->changed = true;
     if (!txn->error && !xs_set_permissions(txn->xs, txn->id, path, list, n)) {
+        if (errno == ENOENT) {
+            return false;
+        }
         fail(txn);
     }
+    return true;
 }
 
 void

@@ -61,8 +61,9 @@ void xen_txn_write(struct xen_txn *, const char *value, const char *format,
 void xen_txn_remove(struct xen_txn *, const char *format, ...)
     OVS_PRINTF_FORMAT(2, 3);
 
-/* Gives the path 'path' the permissions 'perms'. */
-void xen_txn_set_perms(struct xen_txn *, const char *path,
+/* Gives the path 'path' the permissions 'perms'.  Returns false, which is no
+ * error, if there is no such path. */
+bool xen_txn_set_perms(struct xen_txn *, const char *path,
                        const struct xen_perms *perms);
 
 /* Writes all of 'nodes', in their order. */

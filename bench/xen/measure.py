@@ -15,20 +15,12 @@ import time
 
 from lab import LabError, wait_for
 import no_hypervisor
+from report import median
 
 # Payloads of UDP datagrams.
 SIZES = (64, 1400)
 # The steady flow of which CPU and hypervisor are measured: datagrams a second.
 STEADY_PPS = 2500
-
-
-def median(values):
-    """Returns the median of 'values'."""
-    values = sorted(values)
-    middle = len(values) // 2
-    if len(values) % 2:
-        return values[middle]
-    return (values[middle - 1] + values[middle]) / 2
 
 
 def reach(guest, address):
@@ -96,8 +88,8 @@ def tcp(host, sender, address, seconds):
 
 
 def udp_iperf(host, sender, address, seconds, size, rate='0'):
-    """iperf3's UDP at 'rate', or as fast as it can.  Returns datagrams a second
-    received, and CPU."""
+    """iperf3's UDP at 'rate', or as fast as it can.  Returns the datagrams
+    received a second, and CPU."""
     text, taken = iperf(host, sender, address, seconds,
                         '-u -b %s -l %d' % (rate, size))
     match = re.search(r'-([\d.]+) +sec .* (-?\d+)/(\d+) \(.*receiver', text)
@@ -141,11 +133,13 @@ def hypervisor(host, guests, switch, seconds, address):
     return row, full
 
 
-def all_of(host, guests, switch, address, seconds, say=lambda _: None):
+def all_of(host, guests, switch, address, seconds, spin=lambda: None,
+           say=lambda _: None):
     """Measures everything between 'guests', sender and receiver, of which the
     latter has 'address'.  'switch' is the guest that switches, or None if Dom0
-    does; 'say' is told what comes next.  Returns a dictionary of numbers, and
-    one of what else was seen."""
+    does; 'spin' is called before the hypervisor is traced, to have what polls
+    do so without a pause; 'say' is told what comes next.  Returns a dictionary
+    of numbers, and one of what else was seen."""
     sender, receiver = guests
     row, more = {}, {}
     role = {sender.name: 'sender', receiver.name: 'receiver',
@@ -183,6 +177,7 @@ def all_of(host, guests, switch, address, seconds, say=lambda _: None):
                                          SIZES[0], str(rate))
     add_cpu('cpu_steady', taken)
     say('the hypervisor')
+    spin()
     numbers, more['hypervisor'] = hypervisor(host, guests, switch, seconds,
                                              address)
     row.update(numbers)

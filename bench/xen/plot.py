@@ -8,8 +8,11 @@ import subprocess
 import sys
 import tempfile
 
-from measure import median
-import report
+# No __pycache__ in the source tree.
+sys.dont_write_bytecode = True
+
+import report  # noqa: E402
+from report import median  # noqa: E402
 
 # The panels: a title, and the numbers in it, each with its label.
 PANELS = (

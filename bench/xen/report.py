@@ -11,8 +11,6 @@ import argparse
 import json
 import sys
 
-from measure import median
-
 # Rows of the table: the number's name, what it is, and whether more or less of
 # it is better, or neither.
 ROWS = (
@@ -39,9 +37,19 @@ ROWS = (
     ('evtchn_ops_per_packet', '  event_channel_op', 'less'),
     ('upcalls_per_packet', 'Event-channel upcalls a packet', 'less'),
     ('lost_records', 'Trace records lost', ''),
+    ('other_cpu', 'CPU that others took of this machine (%)', ''),
 )
 # What the others are compared with.
 BASE = 'netback-dom0'
+
+
+def median(values):
+    """Returns the median of 'values'."""
+    values = sorted(values)
+    middle = len(values) // 2
+    if len(values) % 2:
+        return values[middle]
+    return (values[middle - 1] + values[middle]) / 2
 
 
 def load(path):

@@ -133,6 +133,7 @@ enum doms_front_state {
 #define DOMS_FRONT_RESTORED 0	/* The guest was suspended and runs anew. */
 #define DOMS_FRONT_BROKEN 1	/* The switch broke a rule of the ring. */
 #define DOMS_FRONT_REJOIN 2	/* Leave and come back: other queues. */
+#define DOMS_FRONT_IDLE 3	/* Reconcile shall do nothing. */
 
 /* What the switch wants the interface to be. */
 struct doms_front_config {
@@ -159,14 +160,13 @@ struct doms_front {
 	struct doms_front_channel *channel;	/* Offered or connected. */
 	struct doms_front_config config;	/* As applied. */
 	unsigned int pause_ms;		/* The next pause; grows. */
-	bool dead_on_arrival;		/* A first channel never was. */
 	bool refusal_told;		/* 'error' of this refusal is logged. */
 	bool version_told;
 	bool was_broken;		/* What the closing is about. */
 	unsigned long offer_after;	/* Jiffies: not before. */
 	unsigned long deadline;		/* Jiffies: end of a pause or close. */
 	unsigned long connected_at;	/* Jiffies. */
-	bool holding;			/* Carrier is kept until 'hold_until'. */
+	bool holding;			/* Carrier on until 'hold_until'. */
 	unsigned long hold_until;	/* Jiffies. */
 	unsigned int notify_left;	/* Looks left before peers are told. */
 
@@ -179,7 +179,8 @@ struct doms_front {
 	/* Read by the threads. */
 	unsigned int spin_us;
 	unsigned int sleep_max_us;
-	u32 rx_max;			/* Longest frame without GSO. */
+	u32 rx_max;			/* Longest frame without GSO, by the
+					 * port's MTU, not by this guest's. */
 	bool rx_tso;			/* Segments may be longer. */
 
 	/* The heartbeat's own. */
@@ -201,7 +202,8 @@ struct doms_front_netdev {
 	struct doms_front *front;
 };
 
-static inline struct doms_front *doms_front_of(const struct net_device *netdev)
+static inline struct doms_front *
+doms_front_of(const struct net_device *netdev)
 {
 	return ((struct doms_front_netdev *)netdev_priv(netdev))->front;
 }
@@ -250,6 +252,7 @@ void doms_front_quarantine_exit(void);
 void doms_front_reconcile(struct work_struct *work);
 void doms_front_leave(struct doms_front *front);
 void doms_front_vanish(struct doms_front *front);
+void doms_front_still(struct doms_front *front);
 
 /* front_xs.c */
 int doms_front_xs_init(void);

@@ -117,10 +117,10 @@ static struct doms_front *doms_front_create(struct xenbus_device *xdev,
 /* Frees a front that does nothing any more. */
 static void doms_front_destroy(struct doms_front *front)
 {
-	cancel_delayed_work_sync(&front->reconcile);
+	doms_front_still(front);
 	doms_front_netdev_destroy(front);
 	doms_front_quarantine_disown(front);
-	/* The quarantine may have kicked it. */
+	/* The last of those who may kick it have gone. */
 	cancel_delayed_work_sync(&front->reconcile);
 	list_del(&front->node);
 	kvfree(front);
@@ -159,21 +159,26 @@ static int doms_front_probe(struct xenbus_device *xdev,
 		front = doms_front_create(xdev, handle);
 	else if (front->xdev)
 		front = ERR_PTR(-EBUSY);
-	else
-		/* It may be finishing what it did while parked. */
-		cancel_delayed_work_sync(&front->reconcile);
 	if (IS_ERR(front)) {
 		mutex_unlock(&fronts_lock);
 		return PTR_ERR(front);
 	}
+	/* It may be finishing what it did while parked. */
+	doms_front_still(front);
 	xdev->state = XenbusStateClosed;
 	front->xdev = xdev;
 	dev_set_drvdata(&xdev->dev, front);
+	/* xenbus's core pins the module for each device, as no other bus does:
+	 * it could not be unloaded.  What follows an unload's start is
+	 * synchronous, so nothing needs that.
+	 */
 	err = doms_front_watch_own(front);
 	if (err) {
 		front->xdev = NULL;
 		doms_front_destroy(front);
 	} else {
+		module_put(THIS_MODULE);
+		clear_bit(DOMS_FRONT_IDLE, &front->flags);
 		doms_front_kick(front);
 	}
 	mutex_unlock(&fronts_lock);
@@ -197,6 +202,8 @@ static doms_front_removed_t doms_front_remove(struct xenbus_device *xdev)
 {
 	struct doms_front *front = dev_get_drvdata(&xdev->dev);
 
+	/* The core's pin, which it is about to take out. */
+	__module_get(THIS_MODULE);
 	mutex_lock(&fronts_lock);
 	if (doms_front_read_state(xdev->nodename) != XenbusStateUnknown) {
 		doms_front_leave(front);

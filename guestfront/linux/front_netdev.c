@@ -119,17 +119,11 @@ static int doms_front_stop(struct net_device *netdev)
 	return 0;
 }
 
-static void doms_front_set_rx_max(struct doms_front *front)
+static void doms_front_set_port_mtu(struct doms_front *front, u32 mtu)
 {
-	WRITE_ONCE(front->rx_max, front->netdev->mtu + ETH_HLEN +
-				  DOMS_FRONT_VLAN_ROOM);
-}
-
-static int doms_front_change_mtu(struct net_device *netdev, int mtu)
-{
-	WRITE_ONCE(netdev->mtu, mtu);
-	doms_front_set_rx_max(doms_front_of(netdev));
-	return 0;
+	front->netdev->max_mtu = mtu;
+	front->config.mtu = mtu;
+	WRITE_ONCE(front->rx_max, mtu + ETH_HLEN + DOMS_FRONT_VLAN_ROOM);
 }
 
 static netdev_features_t doms_front_fix_features(struct net_device *netdev,
@@ -187,7 +181,6 @@ static const struct net_device_ops doms_front_netdev_ops = {
 	.ndo_open = doms_front_open,
 	.ndo_stop = doms_front_stop,
 	.ndo_start_xmit = doms_front_xmit,
-	.ndo_change_mtu = doms_front_change_mtu,
 	.ndo_fix_features = doms_front_fix_features,
 	.ndo_get_stats64 = doms_front_get_stats64,
 	.ndo_set_mac_address = eth_mac_addr,
@@ -207,7 +200,6 @@ static void doms_front_netdev_setup(struct doms_front *front,
 	netdev->vlan_features = netdev->features;
 	netdev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
 	netdev->min_mtu = ETH_MIN_MTU;
-	netdev->max_mtu = ETH_DATA_LEN;
 	netdev->dev_port = front->handle;
 	doms_compat_tso_max(netdev, TSO_MAX);
 	SET_NETDEV_DEV(netdev, doms_front_parent());
@@ -246,8 +238,7 @@ int doms_front_netdev_create(struct doms_front *front)
 	else
 		eth_hw_addr_random(netdev);
 	front->netdev = netdev;
-	front->config.mtu = ETH_DATA_LEN;
-	doms_front_set_rx_max(front);
+	doms_front_set_port_mtu(front, ETH_DATA_LEN);
 	netif_carrier_off(netdev);
 	rtnl_lock();
 	netif_set_real_num_tx_queues(netdev, 1);
@@ -396,14 +387,13 @@ static void doms_front_apply_mtu(struct doms_front *front, u32 mtu)
 	struct net_device *netdev = front->netdev;
 	u32 old = front->config.mtu;
 
-	netdev->max_mtu = mtu;
+	doms_front_set_port_mtu(front, mtu);
 	/* Who has lowered it keeps it. */
 	if (netdev->mtu == old || netdev->mtu > mtu) {
 		if (dev_set_mtu(netdev, mtu))
 			netdev_warn(netdev, "cannot change the MTU to %u\n",
 				    mtu);
 	}
-	front->config.mtu = mtu;
 }
 
 static void doms_front_apply_mac(struct doms_front *front, const u8 *mac)

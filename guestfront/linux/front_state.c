@@ -392,7 +392,7 @@ static void doms_front_in_init(struct doms_front *front,
 	if (v->own != XenbusStateInitialising)
 		doms_front_write_state(front, XenbusStateInitialising);
 	clear_bit(DOMS_FRONT_REJOIN, &front->flags);
-	if (doms_front_is_ending(v) && !v->online)
+	if (!v->online)
 		doms_front_detach(front);
 	else if (v->backend == XenbusStateInitWait)
 		doms_front_offer(front);
@@ -435,7 +435,7 @@ static void doms_front_in_connected(struct doms_front *front,
 static void doms_front_in_paused(struct doms_front *front,
 				 const struct doms_front_view *v)
 {
-	if (doms_front_is_ending(v) && !v->online)
+	if (!v->online)
 		doms_front_detach(front);
 	else if (v->backend == XenbusStateUnknown || doms_front_is_fresh(v) ||
 		 doms_front_is_due(front->deadline))
@@ -461,7 +461,7 @@ static void doms_front_in_closing(struct doms_front *front,
 static void doms_front_in_closed(struct doms_front *front,
 				 const struct doms_front_view *v)
 {
-	if (doms_front_is_ending(v) && !v->online)
+	if (!v->online)
 		doms_front_detach(front);
 	else if (doms_front_is_due(front->deadline))
 		front->state = DOMS_FRONT_INIT;
@@ -594,6 +594,8 @@ void doms_front_reconcile(struct work_struct *work)
 	struct doms_front_view v;
 	unsigned int moves = 0;
 
+	if (test_bit(DOMS_FRONT_IDLE, &front->flags))
+		return;
 	if (front->xdev) {
 		if (test_and_clear_bit(DOMS_FRONT_RESTORED, &front->flags)) {
 			front->xdev->state = XenbusStateClosed;
@@ -623,13 +625,22 @@ void doms_front_reconcile(struct work_struct *work)
 
 /* Ends. */
 
+/* Has reconcile do nothing until DOMS_FRONT_IDLE is cleared, whoever kicks it.
+ * Until then the caller owns the front.
+ */
+void doms_front_still(struct doms_front *front)
+{
+	set_bit(DOMS_FRONT_IDLE, &front->flags);
+	cancel_delayed_work_sync(&front->reconcile);
+}
+
 static void doms_front_unfollow(struct doms_front *front)
 {
 	doms_front_unwatch(front->own_watch);
 	doms_front_unwatch(front->backend_watch);
 	front->own_watch = NULL;
 	front->backend_watch = NULL;
-	cancel_delayed_work_sync(&front->reconcile);
+	doms_front_still(front);
 }
 
 /**
@@ -658,7 +669,6 @@ void doms_front_leave(struct doms_front *front)
 	}
 	kfree(front->backend);
 	front->backend = NULL;
-	cancel_delayed_work_sync(&front->reconcile);
 }
 
 /**
@@ -675,5 +685,6 @@ void doms_front_vanish(struct doms_front *front)
 	front->backend = NULL;
 	front->xdev = NULL;
 	/* What the carrier's hold needs. */
-	doms_front_schedule(front);
+	clear_bit(DOMS_FRONT_IDLE, &front->flags);
+	doms_front_kick(front);
 }

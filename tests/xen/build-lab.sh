@@ -81,7 +81,7 @@ make_guest() {
     install -D -m 644 -t "$root/lib/modules/$kernel/extra" "$module"
     depmod -b "$root" "$kernel"
     gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -o "$root/bin/grants" \
-        "$here/grants.c" -lxengnttab -lxentoolcore -lxentoollog -lpthread
+        "$here/grants.c" -lxengnttab -lxenstore -lxentoolcore -lxentoollog -lpthread -ldl
     gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static \
         -o "$root/bin/udp-blast" "$here/udp-blast.c"
     install -m 755 "$here/init-guest" "$root/init"

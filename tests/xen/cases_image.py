@@ -3,7 +3,7 @@
 
 import time
 
-from cases import case, find
+from case import case, find
 from domains import mbit
 from lab import OUTSIDE
 from util import LabError, wait_for

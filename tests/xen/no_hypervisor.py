@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a packet costs at the hypervisor, on whichever network joins two guests.
+"""What a packet costs at the hypervisor, on any network between two guests.
 
 measure() sends a steady flow of UDP datagrams from one guest to another, and
 traces the hypervisor meanwhile.  Then it does all the same once more, but with
@@ -123,12 +123,13 @@ def flow(host, sender, receiver, address, seconds, size, pps, runs):
 
 
 def wait_until_received(guest):
-    """Waits until interface eth0 of 'guest' has taken in 1,000 frames."""
-    def frames():
-        return int(guest.run('cat /sys/class/net/eth0/statistics/rx_packets'))
-    start = frames()
+    """Waits until 'guest' has received 1,000 more datagrams."""
+    def datagrams():
+        return int(guest.run("awk '/^Udp: [0-9]/ { print $2 }' "
+                             '/proc/net/snmp'))
+    start = datagrams()
     wait_for('the flow to guest %s' % guest.name,
-             lambda: frames() - start >= 1000)
+             lambda: datagrams() - start >= 1000)
 
 
 def measure(host, guests, doms=None, seconds=5, pps=2500, size=64,

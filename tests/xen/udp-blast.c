@@ -116,7 +116,7 @@ blast(int fd, size_t bytes, double seconds, double pps)
         if (pps > 0) {
             double behind = t * pps - n_sent;
 
-            /* What could not be sent for long is not made up for. */
+            /* What is late is made up for, a batch at a time. */
             due = behind < 0 ? 0 : behind > BATCH ? BATCH : (int) behind;
         }
         if (!due || !bytes) {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cases that tests/xen/run runs.
+"""Cases: the lab itself, without anything of DomS.
 
 A case is a function of a booted Lab, marked with @case.  It returns what it
 measured, in the order in which that is printed, and raises LabError when what
@@ -7,27 +7,10 @@ it shows does not hold.  What it leaves behind in Dom0 or on Xen the runner
 clears: every guest is destroyed after each case.
 """
 
-import re
 import time
 
-from lab import LabError, PATIENCE
-
-# Cases by name, in the order in which they run.
-CASES = {}
-
-
-def case(function):
-    """Makes 'function' a case, named as it is, with '-' for '_'."""
-    CASES[function.__name__.replace('_', '-')] = function
-    return function
-
-
-def find(pattern, text):
-    """Returns the first group of 'pattern' in 'text', which must be there."""
-    match = re.search(pattern, text)
-    if not match:
-        raise LabError('%r is not in: %s' % (pattern, text.strip()))
-    return match.group(1)
+from case import case, find
+from util import LabError, PATIENCE
 
 
 def bridge(lab):
