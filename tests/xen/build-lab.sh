@@ -129,7 +129,7 @@ make_dom0() {
                         exit 1; }
 mkdir -p "$lab"
 "$top/xen-config/build-doms.sh" --build "$build" --output "$lab/doms" \
-    --modules e1000 --raw
+    --modules e1000e --raw
 start_images build-lab "$build/image-cache"
 # That of the headers, for which the module is built, as is DomS's.
 find_kernel

@@ -224,7 +224,7 @@ class Lab:
                            'security_model=none,id=h0',
                 '-netdev', 'tap,id=outside,ifname=outside,script=no,'
                            'downscript=no',
-                '-device', 'e1000,netdev=outside,addr=5,'
+                '-device', 'e1000e,netdev=outside,addr=5,'
                            'mac=00:16:3e:99:00:01']
 
     # Dom0.
