@@ -110,6 +110,7 @@ struct doms_front_queue {
 	bool up;	/* 'ring' is usable; changed with the transmit lock
 			 * held and the NAPI disabled. */
 	bool sent;	/* Something was sent: the thread looks alive. */
+	bool naps;	/* The thread sleeps for long: who sends wakes it. */
 	struct doms_queue ring;
 
 	struct doms_front_rx_stats rx;

@@ -30,7 +30,7 @@ module_param(spin_us, uint, 0644);
 MODULE_PARM_DESC(spin_us,
 		 "Microseconds that an idle thread spins before it sleeps");
 
-static unsigned int sleep_max_us = 200;
+static unsigned int sleep_max_us = 500;
 module_param(sleep_max_us, uint, 0644);
 MODULE_PARM_DESC(sleep_max_us,
 		 "Longest sleep of an idle thread in microseconds; 0: spin always");

@@ -11,7 +11,8 @@
  *
  * When there is nothing to do the thread spins for a while, and then sleeps
  * for a growing time, a quarter of how long it has had nothing to do, up to a
- * cap.  It never spins while anything else wants its processor.
+ * cap.  It never spins while anything else wants its processor.  Who sends
+ * wakes it from a long sleep, since an answer is to be expected.
  */
 #include <linux/etherdevice.h>
 #include <linux/freezer.h>
@@ -42,6 +43,9 @@
 
 /* The first sleep, in nanoseconds. */
 #define SLEEP_MIN_NS 5000u
+
+/* A sleep from which it is worth the while to be woken. */
+#define NAP_NS 50000u
 
 static bool doms_front_is_broken(const struct doms_front_queue *q)
 {
@@ -362,6 +366,10 @@ netdev_tx_t doms_front_xmit(struct sk_buff *skb, struct net_device *netdev)
 	if (q->up && (!more || netif_xmit_stopped(txq))) {
 		doms_ring_publish(&q->ring.tx);
 		WRITE_ONCE(q->sent, true);
+		if (READ_ONCE(q->naps) && q->thread) {
+			WRITE_ONCE(q->naps, false);
+			wake_up_process(q->thread);
+		}
 		if (unlikely(q->ring.tx.broken))
 			doms_front_report_broken(front);
 	}
@@ -409,7 +417,9 @@ static void doms_front_sleep(struct doms_front_queue *q, u64 ns)
 	set_current_state(TASK_INTERRUPTIBLE);
 	if (!kthread_should_stop() && !freezing(current)) {
 		WRITE_ONCE(q->sleeps, q->sleeps + 1);
+		WRITE_ONCE(q->naps, ns >= NAP_NS);
 		schedule_hrtimeout_range(&expires, ns / 4, HRTIMER_MODE_REL);
+		WRITE_ONCE(q->naps, false);
 	}
 	__set_current_state(TASK_RUNNING);
 }
