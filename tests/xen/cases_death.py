@@ -44,7 +44,7 @@ def switch_dies(lab):
     """domsd is killed, DomS is destroyed, panics and hangs: TCP goes on."""
     steady_watchdog(lab)
     doms, (a, b) = joined(lab, 'pvh', 'ab', watchdog=True)
-    before = a.run('ip -o link show eth0; ip -o addr show eth0')
+    before = a.run('/bin/ip -o link show eth0; /bin/ip -o addr show eth0')
     result = {}
     with Transfer(a, b, '10.0.0.2', 240) as transfer:
         result['outage_ms_domsd_killed'], doms = carries_on(
@@ -57,7 +57,7 @@ def switch_dies(lab):
             result['outage_ms_' + name], doms = carries_on(
                 lab, doms, transfer, kill, DOMAIN_OUTAGE_MS, name)
         transfer.stop()
-    after = a.run('ip -o link show eth0; ip -o addr show eth0')
+    after = a.run('/bin/ip -o link show eth0; /bin/ip -o addr show eth0')
     check(before == after, 'eth0 is not what it was: %s, then %s'
           % (before, after))
     a.reach('10.0.0.2')
@@ -171,7 +171,7 @@ def save_restore(lab):
     """A guest is saved and restored under traffic: its interface, addresses
     and port come back, and DomS and the others go on."""
     doms, (a, b, c) = joined(lab, 'pv', 'abc', watchdog=True)
-    before = b.run('ip -o addr show eth0')
+    before = b.run('/bin/ip -o addr show eth0')
     with Transfer(a, b, '10.0.0.2'):
         old = b.domid
         start = time.monotonic()
@@ -182,7 +182,7 @@ def save_restore(lab):
         lab.restore(b, '/run/b.save')
         a.run('kill -9 $(pidof iperf3)', check=False)
     c.reach('10.0.0.2')
-    check(b.run('ip -o addr show eth0') == before,
+    check(b.run('/bin/ip -o addr show eth0') == before,
           'eth0 of the restored guest is not what it was')
     lab.dom0('rm /run/b.save')
     check(not lab.counters()['zombies'], 'there is a zombie')

@@ -41,7 +41,7 @@ def talk(lab, kind):
 def vlan(a, b):
     """A VLAN that the guests make passes the switch."""
     for number, guest in enumerate((a, b), 1):
-        guest.run('modprobe 8021q && ip link add link eth0 name eth0.5 type '
+        guest.run('modprobe 8021q && /bin/ip link add link eth0 name eth0.5 type '
                   'vlan id 5')
         guest.address('10.0.5.%d/24' % number, dev='eth0.5')
     a.reach('10.0.5.2')

@@ -135,16 +135,18 @@ class Guest:
         commands = ['until [ -e /sys/class/net/%s ]; do usleep 20000; done'
                     % dev]
         if mtu:
-            commands.append('ip link set %s mtu %d' % (dev, mtu))
-        commands.append('ip link set %s up' % dev)
+            commands.append('/bin/ip link set %s mtu %d' % (dev, mtu))
+        commands.append('/bin/ip link set %s up' % dev)
         for address in addresses:
             nodad = ' nodad' if ':' in address else ''
-            commands.append('ip addr add %s dev %s%s' % (address, dev, nodad))
+            commands.append('/bin/ip addr add %s dev %s%s' % (address, dev, nodad))
         self.run(' && '.join(commands))
 
     def reach(self, target, timeout=PATIENCE):
         """Waits until 'target' answers a ping."""
-        self.run('ping -c 1 -W 1 -w %d %s' % (timeout, target), timeout + 10)
+        self.run('n=%d; until ping -c 1 -W 1 %s; do n=$((n - 1)); '
+                 '[ $n -gt 0 ] || exit 1; sleep 0.2; done >/dev/null'
+                 % (timeout, target), 2 * timeout)
 
     def ping(self, target, count=10, interval=0.2, size=56, options=''):
         """Pings 'target'.  Returns a dictionary of 'sent', 'received' and
