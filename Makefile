@@ -132,12 +132,12 @@ CONFIG_OBJS = $(call objects,config/*.c)
 DOM0_OBJS = $(call objects,tools/xen-*.c)
 CTL_OBJS = $(call objects,tools/ctl-*.c tools/doms-ctl.c) $(DOM0_OBJS)
 WATCHDOG_OBJS = $(call objects,tools/doms-watchdog*.c) $(DOM0_OBJS) \
-    $(B)/obj/tools/ctl-parse.o
+    $(B)/obj/config/port-request.o
 TAP_OBJS = $(call objects,guestfront/tap/*.c)
 FRONT_OBJS = $(call objects,guestfront/lib/*.c)
 
 $(B)/bin/domsd: $(DOMSD_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) \
-    $(B)/obj/tools/ctl-parse.o $(B)/obj/ovs-vswitchd.o
+    $(B)/obj/ovs-vswitchd.o
 	@$(link) $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-ctl: $(CTL_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
 	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)

@@ -14,7 +14,7 @@
 #define BURST_MIN_KBIT 800
 
 static void
-set_options(const struct ctl_request *r, const struct ovsrec_interface *iface)
+set_options(const struct port_request *r, const struct ovsrec_interface *iface)
 {
     struct smap options;
 
@@ -38,7 +38,7 @@ set_options(const struct ctl_request *r, const struct ovsrec_interface *iface)
 }
 
 static void
-set_external_ids(const struct ctl_request *r,
+set_external_ids(const struct port_request *r,
                  const struct ovsrec_interface *iface,
                  const struct smap *more_ids)
 {
@@ -66,7 +66,7 @@ set_external_ids(const struct ctl_request *r,
 }
 
 static void
-set_interface(const struct ctl_request *r,
+set_interface(const struct port_request *r,
               const struct ovsrec_interface *iface,
               const struct smap *more_ids)
 {
@@ -90,13 +90,13 @@ set_interface(const struct ctl_request *r,
  * request, what 'r' asks for, and adds 'more_ids', if not NULL, to the
  * interface's external-ids.  Leaves alone what a request does not tell. */
 void
-port_rows_set(const struct ctl_request *r, const struct ovsrec_port *port,
+port_rows_set(const struct port_request *r, const struct ovsrec_port *port,
               const struct ovsrec_interface *iface,
               const struct smap *more_ids)
 {
     struct ovsrec_interface *interfaces = CONST_CAST(struct ovsrec_interface *,
                                                      iface);
-    int64_t trunks[CTL_N_VLANS];
+    int64_t trunks[PORT_REQUEST_N_VLANS];
     int64_t tag = r->tag;
     size_t n_trunks = 0;
 
@@ -106,8 +106,8 @@ port_rows_set(const struct ctl_request *r, const struct ovsrec_port *port,
     }
     ovsrec_port_set_interfaces(port, &interfaces, 1);
     ovsrec_port_set_tag(port, &tag, tag >= 0);
-    for (unsigned int vlan = 0; vlan < CTL_N_VLANS; vlan++) {
-        if (ctl_request_has_trunk(r, vlan)) {
+    for (unsigned int vlan = 0; vlan < PORT_REQUEST_N_VLANS; vlan++) {
+        if (port_request_has_trunk(r, vlan)) {
             trunks[n_trunks++] = vlan;
         }
     }

@@ -17,7 +17,7 @@
 #ifndef CONFIG_PORT_ROWS_H
 #define CONFIG_PORT_ROWS_H 1
 
-#include "tools/ctl-parse.h"
+#include "config/port-request.h"
 
 struct ovsrec_interface;
 struct ovsrec_port;
@@ -26,7 +26,7 @@ struct smap;
 /* The type of the interfaces that are guests' ports. */
 #define PORT_ROWS_TYPE "doms"
 
-void port_rows_set(const struct ctl_request *, const struct ovsrec_port *,
+void port_rows_set(const struct port_request *, const struct ovsrec_port *,
                    const struct ovsrec_interface *,
                    const struct smap *more_ids);
 

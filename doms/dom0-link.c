@@ -21,7 +21,7 @@
 #include "openvswitch/vlog.h"
 #include "sset.h"
 #include "timeval.h"
-#include "tools/ctl-parse.h"
+#include "config/port-request.h"
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(doms_dom0_link);
@@ -121,8 +121,8 @@ name_from_node(const char *node)
 /* Reads the words of the description in 'dir' of guest 'name' into 'request'.
  * Returns true, or false and a 'why'. */
 static bool
-read_words(const char *dir, const char *name, struct ctl_request *request,
-           char why[CTL_WHY_SIZE])
+read_words(const char *dir, const char *name, struct port_request *request,
+           char why[PORT_REQUEST_WHY_SIZE])
 {
     char *argv[ARRAY_SIZE(words) + 1];
     int argc = 0;
@@ -137,7 +137,7 @@ read_words(const char *dir, const char *name, struct ctl_request *request,
             free(value);
         }
     }
-    ok = !ctl_parse_request(request, argc, argv, why, CTL_WHY_SIZE);
+    ok = !port_request_parse(request, argc, argv, why, PORT_REQUEST_WHY_SIZE);
     while (argc) {
         free(argv[--argc]);
     }
@@ -177,8 +177,8 @@ read_description(const char *name)
 {
     char *node = name_to_node(name);
     char *dir = xasprintf(PORTS "/%s", node);
-    char why[CTL_WHY_SIZE];
-    struct ctl_request request;
+    char why[PORT_REQUEST_WHY_SIZE];
+    struct port_request request;
     char *serial, *vm_uuid;
 
     xenstore_read(&serial, dir, "serial");

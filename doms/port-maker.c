@@ -22,7 +22,7 @@ static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(30, 60);
 
 /* A port that is wanted, or is to go. */
 struct wanted {
-    struct ctl_request request;
+    struct port_request request;
     char *vm_uuid; /* The guest's UUID, or NULL. */
     char *serial;
     enum port_maker_state state; /* NONE: it is to go. */
@@ -101,7 +101,7 @@ set_problem(struct wanted *w, char *problem)
 /* Wants the port of 'request', which comes with the guest's 'vm_uuid', or
  * NULL, and 'serial'. */
 void
-port_maker_want(const struct ctl_request *request, const char *vm_uuid,
+port_maker_want(const struct port_request *request, const char *vm_uuid,
                 const char *serial)
 {
     struct wanted *w = shash_find_data(&wanted_ports, request->name);
@@ -186,7 +186,7 @@ bridge_of(const struct ovsrec_port *port)
 /* Returns the bridge that 'r' names, or the only one, or NULL and a
  * '*problem'. */
 static const struct ovsrec_bridge *
-find_bridge(const struct ctl_request *r, char **problem)
+find_bridge(const struct port_request *r, char **problem)
 {
     const struct ovsrec_bridge *bridge, *match = NULL;
     size_t n = 0;
@@ -220,7 +220,7 @@ find_bridge(const struct ctl_request *r, char **problem)
 
 /* Returns the port that has the address of 'r' and is another's, or NULL. */
 static const struct ovsrec_interface *
-find_mac_user(const struct ctl_request *r)
+find_mac_user(const struct port_request *r)
 {
     const struct ovsrec_interface *iface;
     char mac[ETH_ADDR_STRLEN + 1];

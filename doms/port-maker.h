@@ -19,7 +19,7 @@
 
 #include <stdbool.h>
 
-struct ctl_request;
+struct port_request;
 
 enum port_maker_state {
     PORT_MAKER_NONE,    /* The port is not wanted. */
@@ -30,7 +30,7 @@ enum port_maker_state {
 
 void port_maker_set_remote(const char *remote);
 
-void port_maker_want(const struct ctl_request *, const char *vm_uuid,
+void port_maker_want(const struct port_request *, const char *vm_uuid,
                      const char *serial);
 void port_maker_drop(const char *name);
 void port_maker_prune(void);

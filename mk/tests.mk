@@ -6,16 +6,16 @@ TESTS = $(B)/tests
 UNIT_TESTS = $(patsubst tests/unit/test-%.c,$(TESTS)/test-%,\
     $(wildcard tests/unit/test-*.c)) $(TESTS)/ring-hostile
 # Those that use Open vSwitch's library, as what they test does.
-OVS_UNIT_TESTS = $(TESTS)/test-ctl-parse $(TESTS)/test-offload \
+OVS_UNIT_TESTS = $(TESTS)/test-port-request $(TESTS)/test-offload \
     $(TESTS)/test-offload-segment $(TESTS)/test-policer \
     $(TESTS)/test-xen-conf $(TESTS)/test-xen-files $(TESTS)/test-xen-keys \
     $(TESTS)/test-watchdog-judge
 
-$(TESTS)/test-ctl-parse: $(B)/obj/tools/ctl-parse.o
+$(TESTS)/test-port-request: $(B)/obj/config/port-request.o
 $(TESTS)/test-offload $(TESTS)/test-offload-segment: $(B)/obj/doms/offload.o
 $(TESTS)/test-policer: $(B)/obj/doms/policer.o
 $(TESTS)/test-xen-conf $(TESTS)/test-xen-files $(TESTS)/test-xen-keys \
-    $(TESTS)/test-watchdog-judge: $(B)/obj/tools/ctl-parse.o
+    $(TESTS)/test-watchdog-judge: $(B)/obj/config/port-request.o
 $(TESTS)/test-xen-conf: $(B)/obj/tools/xen-conf.o
 $(TESTS)/test-xen-files: $(B)/obj/tools/xen-files.o $(B)/obj/tools/xen-keys.o
 $(TESTS)/test-xen-keys: $(B)/obj/tools/xen-keys.o

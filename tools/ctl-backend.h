@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ctl-parse.h"
+#include "config/port-request.h"
 
 struct json;
 struct shash;
@@ -126,7 +126,7 @@ struct ctl_backend_class {
      * requests came from the file 'from', or, if that is NULL, from the
      * command line.  Adds to 'notes' what the user should know besides. */
     enum ctl_status (*attach)(struct ctl_backend *backend,
-                              struct ctl_request *requests, size_t n,
+                              struct port_request *requests, size_t n,
                               const char *from, struct svec *notes,
                               char **why);
 

@@ -20,10 +20,10 @@
 
 /* An attachment under way. */
 struct attach {
-    struct ctl_request *requests; /* What is asked for. */
-    size_t n;                     /* Number of 'requests'. */
-    const char *from;             /* The file they came from, or NULL. */
-    bool *pick_mac;               /* For each, is the address ours to pick? */
+    struct port_request *requests; /* What is asked for. */
+    size_t n;                      /* Number of 'requests'. */
+    const char *from;              /* The file they came from, or NULL. */
+    bool *pick_mac;                /* For each, is the address ours to pick? */
 
     /* Who has which name and which address; the data are descriptions. */
     struct shash names;
@@ -34,13 +34,13 @@ struct attach {
     struct uuid *port_uuids;
 };
 
-static void complain(const struct attach *, const struct ctl_request *,
+static void complain(const struct attach *, const struct port_request *,
                      char **why, const char *format, ...)
     OVS_PRINTF_FORMAT(4, 5);
 
 /* Stores in '*why' the message 'format', which is about 'r'. */
 static void
-complain(const struct attach *a, const struct ctl_request *r, char **why,
+complain(const struct attach *a, const struct port_request *r, char **why,
          const char *format, ...)
 {
     struct ds s = DS_EMPTY_INITIALIZER;
@@ -120,7 +120,7 @@ collect_used(struct ctl_local *local, struct attach *a)
 
 /* Picks an address for 'r' that nobody uses. */
 static void
-pick_mac(const struct attach *a, struct ctl_request *r)
+pick_mac(const struct attach *a, struct port_request *r)
 {
     char key[ETH_ADDR_STRLEN + 1];
 
@@ -134,7 +134,7 @@ pick_mac(const struct attach *a, struct ctl_request *r)
 
 /* Checks that the name and the address of 'r' are free, and takes them. */
 static enum ctl_status
-claim(struct attach *a, struct ctl_request *r, bool pick, char **why)
+claim(struct attach *a, struct port_request *r, bool pick, char **why)
 {
     char key[ETH_ADDR_STRLEN + 1];
     const char *user = shash_find_data(&a->names, r->name);
@@ -185,7 +185,7 @@ list_bridges(const struct ctl_local *local)
 /* Finds the bridge that 'r' names, or the only one. */
 static enum ctl_status
 find_bridge(const struct ctl_local *local, const struct attach *a,
-            const struct ctl_request *r, const struct ovsrec_bridge **found,
+            const struct port_request *r, const struct ovsrec_bridge **found,
             char **why)
 {
     const struct ovsrec_bridge *bridge, *match = NULL;
@@ -245,7 +245,7 @@ compose_attach(struct ctl_local *local, struct ovsdb_idl_txn *txn, void *aux,
                               a->requests[0].name,
                               a->n > 1 ? " and others" : "");
     for (size_t i = 0; i < a->n; i++) {
-        struct ctl_request *r = &a->requests[i];
+        struct port_request *r = &a->requests[i];
         const struct ovsrec_bridge *bridge;
         const struct ovsrec_interface *iface;
         const struct ovsrec_port *port;
@@ -296,7 +296,7 @@ static enum ctl_status
 check_attached(struct ctl_local *local, const struct attach *a, char **why)
 {
     for (size_t i = 0; i < a->n; i++) {
-        const struct ctl_request *r = &a->requests[i];
+        const struct port_request *r = &a->requests[i];
         const struct ovsrec_interface *iface = ovsrec_interface_get_for_uuid(
             local->idl, &a->iface_uuids[i]);
 
@@ -400,7 +400,7 @@ attach_all(struct ctl_local *local, struct attach *a, char **why)
 }
 
 enum ctl_status
-ctl_local_attach(struct ctl_backend *backend, struct ctl_request *requests,
+ctl_local_attach(struct ctl_backend *backend, struct port_request *requests,
                  size_t n, const char *from, struct svec *notes OVS_UNUSED,
                  char **why)
 {

@@ -67,7 +67,7 @@ enum ctl_status ctl_local_wait_applied(struct ctl_local *, int64_t next_cfg,
                                        const struct ctl_deadline *,
                                        char **why);
 
-enum ctl_status ctl_local_attach(struct ctl_backend *, struct ctl_request *,
+enum ctl_status ctl_local_attach(struct ctl_backend *, struct port_request *,
                                  size_t n, const char *from,
                                  struct svec *notes, char **why);
 enum ctl_status ctl_local_detach(struct ctl_backend *, char *const names[],

@@ -19,24 +19,24 @@
 
 /* An attachment under way. */
 struct attach {
-    struct ctl_xen *x;            /* The backend. */
-    struct ctl_request *requests; /* What is asked for. */
-    size_t n;                     /* Number of 'requests'. */
-    const char *from;             /* The file they came from, or NULL. */
-    struct svec *notes;           /* For the user. */
-    bool *is_new;                 /* For each, has it no file yet? */
-    struct xen_files files;       /* What was there before. */
-    struct shash macs;            /* Each address in use, and by whom. */
-    const char **names;           /* The names of 'requests'. */
+    struct ctl_xen *x;             /* The backend. */
+    struct port_request *requests; /* What is asked for. */
+    size_t n;                      /* Number of 'requests'. */
+    const char *from;              /* The file they came from, or NULL. */
+    struct svec *notes;            /* For the user. */
+    bool *is_new;                  /* For each, has it no file yet? */
+    struct xen_files files;        /* What was there before. */
+    struct shash macs;             /* Each address in use, and by whom. */
+    const char **names;            /* The names of 'requests'. */
 };
 
-static void complain(const struct attach *, const struct ctl_request *,
+static void complain(const struct attach *, const struct port_request *,
                      char **why, const char *format, ...)
     OVS_PRINTF_FORMAT(4, 5);
 
 /* Stores in '*why' the message 'format', which is about 'r'. */
 static void
-complain(const struct attach *a, const struct ctl_request *r, char **why,
+complain(const struct attach *a, const struct port_request *r, char **why,
          const char *format, ...)
 {
     struct ds s = DS_EMPTY_INITIALIZER;
@@ -58,8 +58,8 @@ complain(const struct attach *a, const struct ctl_request *r, char **why,
 /* Checks that the words of 'r' do not contradict 'old', the port's file, and
  * makes 'r' what the file says. */
 static enum ctl_status
-check_same(const struct attach *a, struct ctl_request *r,
-           const struct ctl_request *old, char **why)
+check_same(const struct attach *a, struct port_request *r,
+           const struct port_request *old, char **why)
 {
     enum ctl_status status = CTL_OK;
     struct xen_words asked, there;
@@ -93,7 +93,7 @@ check_same(const struct attach *a, struct ctl_request *r,
 
 /* Makes sure that 'r' has an address, which nobody else has. */
 static enum ctl_status
-claim_mac(struct attach *a, struct ctl_request *r, char **why)
+claim_mac(struct attach *a, struct port_request *r, char **why)
 {
     char key[ETH_ADDR_STRLEN + 1];
     const char *user;
@@ -122,8 +122,8 @@ claim_mac(struct attach *a, struct ctl_request *r, char **why)
 static enum ctl_status
 check(struct attach *a, size_t i, char **why)
 {
-    struct ctl_request *r = &a->requests[i];
-    const struct ctl_request *old;
+    struct port_request *r = &a->requests[i];
+    const struct port_request *old;
     char name[DOMS_NAME_SIZE], *detail = NULL;
     enum ctl_status status = ctl_xen_resolve(a->x, r->name, name, &detail);
 
@@ -164,7 +164,7 @@ static void
 collect_macs(struct attach *a)
 {
     for (size_t i = 0; i < a->files.n; i++) {
-        const struct ctl_request *r = &a->files.requests[i];
+        const struct port_request *r = &a->files.requests[i];
         char key[ETH_ADDR_STRLEN + 1];
 
         if (r->has_mac) {
@@ -208,7 +208,7 @@ undo(struct attach *a, char **why)
 /* Waits until DomS has applied the description of 'r', and finds out whether
  * it could. */
 static enum ctl_status
-wait_applied(struct attach *a, const struct ctl_request *r, unsigned int doms,
+wait_applied(struct attach *a, const struct port_request *r, unsigned int doms,
              long long int when, char **why)
 {
     uint64_t wanted = ctl_xen_read_serial(a->x, doms, r->name);
@@ -355,7 +355,7 @@ attach_all(struct attach *a, char **why)
 }
 
 enum ctl_status
-ctl_xen_attach(struct ctl_backend *backend, struct ctl_request *requests,
+ctl_xen_attach(struct ctl_backend *backend, struct port_request *requests,
                size_t n, const char *from, struct svec *notes, char **why)
 {
     struct ctl_xen *x = ctl_xen_cast(backend);

@@ -23,7 +23,7 @@
 
 /* Fills 'g' with what its file says. */
 static void
-guest_from_file(struct ctl_guest *g, const struct ctl_request *r)
+guest_from_file(struct ctl_guest *g, const struct port_request *r)
 {
     struct xen_words words;
 

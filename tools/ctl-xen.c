@@ -184,7 +184,7 @@ ctl_xen_resolve(struct ctl_xen *x, const char *word, char name[DOMS_NAME_SIZE],
     if (strspn(domain, "0123456789") != strlen(domain)) {
         return CTL_OK;
     }
-    found = ctl_parse_uint(domain, 1, XEN_DOMID_MAX, &domid)
+    found = port_request_parse_uint(domain, 1, XEN_DOMID_MAX, &domid)
                 ? NULL
                 : xen_txn_read(&txn, "/local/domain/%u/name", domid);
     if (!found) {
@@ -291,7 +291,7 @@ check_detach(struct ctl_xen *x, const struct xen_files *files,
         for (size_t j = 0; j < files->n; j++) {
             known[j] = files->requests[j].name;
         }
-        const char *nearest = ctl_nearest(names[i], known, files->n);
+        const char *nearest = port_request_nearest(names[i], known, files->n);
 
         *why = xasprintf("detach %s: no such guest; %s%s%s'doms-ctl list' "
                          "lists the guests",

@@ -64,7 +64,7 @@ void ctl_make_printable(char *s);
 enum ctl_status ctl_xen_resolve(struct ctl_xen *, const char *word,
                                 char name[DOMS_NAME_SIZE], char **why);
 
-enum ctl_status ctl_xen_attach(struct ctl_backend *, struct ctl_request *,
+enum ctl_status ctl_xen_attach(struct ctl_backend *, struct port_request *,
                                size_t n, const char *from, struct svec *notes,
                                char **why);
 enum ctl_status ctl_xen_snapshot(struct ctl_backend *, struct ctl_snapshot *,

@@ -14,7 +14,7 @@
 #include "ctl-backend.h"
 #include "ctl-doctor.h"
 #include "ctl-output.h"
-#include "ctl-parse.h"
+#include "config/port-request.h"
 #include "ctl-watch.h"
 #include "ctl-watchdog.h"
 #include "ctl-xen.h"
@@ -119,10 +119,10 @@ print_notes(struct svec *notes)
 
 /* Turns the words or the file that 'args' name into 'requests'. */
 static enum ctl_status
-parse_requests(const struct ctl_args *args, struct ctl_request **requests,
+parse_requests(const struct ctl_args *args, struct port_request **requests,
                size_t *n, char **why)
 {
-    char problem[CTL_WHY_SIZE];
+    char problem[PORT_REQUEST_WHY_SIZE];
     FILE *stream;
     int error;
 
@@ -132,8 +132,8 @@ parse_requests(const struct ctl_args *args, struct ctl_request **requests,
         *requests = xmalloc(sizeof **requests);
         *n = 1;
         if (args->n_words > INT_MAX
-            || ctl_parse_request(*requests, args->n_words, args->words,
-                                 problem, sizeof problem)) {
+            || port_request_parse(*requests, args->n_words, args->words,
+                                  problem, sizeof problem)) {
             *why = xasprintf("attach%s%s: %s", args->n_words ? " " : "",
                              args->n_words ? args->words[0] : "", problem);
             return CTL_REFUSED;
@@ -151,8 +151,8 @@ parse_requests(const struct ctl_args *args, struct ctl_request **requests,
                          ovs_strerror(errno));
         return CTL_REFUSED;
     }
-    error = ctl_parse_file(stream, args->from, requests, n, problem,
-                           sizeof problem);
+    error = port_request_parse_file(stream, args->from, requests, n, problem,
+                                    sizeof problem);
     if (stream != stdin) {
         fclose(stream);
     }
@@ -164,13 +164,13 @@ parse_requests(const struct ctl_args *args, struct ctl_request **requests,
 }
 
 static void
-print_attached(const struct ctl_args *args, const struct ctl_request *requests,
-               size_t n)
+print_attached(const struct ctl_args *args,
+               const struct port_request *requests, size_t n)
 {
     struct json *array = json_array_create_empty();
 
     for (size_t i = 0; i < n; i++) {
-        const struct ctl_request *r = &requests[i];
+        const struct port_request *r = &requests[i];
 
         if (args->json) {
             struct json *object = json_object_create();
@@ -198,7 +198,7 @@ cmd_attach(const struct ctl_args *args, char **why)
 {
     const struct ctl_backend_class *class = backend_class();
     struct svec notes = SVEC_EMPTY_INITIALIZER;
-    struct ctl_request *requests = NULL;
+    struct port_request *requests = NULL;
     struct ctl_backend *backend;
     enum ctl_status status;
     size_t n;
@@ -275,7 +275,7 @@ find_guest(const struct ctl_args *args, const struct ctl_snapshot *snapshot,
         for (size_t i = 0; i < snapshot->n; i++) {
             names[i] = snapshot->guests[i].name;
         }
-        nearest = ctl_nearest(args->words[0], names, snapshot->n);
+        nearest = port_request_nearest(args->words[0], names, snapshot->n);
         *why = xasprintf("%s %s: no such guest; %s%s%s'doms-ctl list' lists "
                          "the guests",
                          args->command->name, args->words[0],
@@ -559,7 +559,7 @@ parse_number_option(const char *option, const char *value, unsigned int max)
 {
     unsigned int number;
 
-    if (ctl_parse_uint(value, 1, max, &number)) {
+    if (port_request_parse_uint(value, 1, max, &number)) {
         misuse("%s: '%s' is not a number from 1 to %u", option, value, max);
     }
     return number;
@@ -673,7 +673,7 @@ find_command(const char *name)
         }
         names[i] = commands[i].name;
     }
-    nearest = ctl_nearest(name, names, ARRAY_SIZE(names));
+    nearest = port_request_nearest(name, names, ARRAY_SIZE(names));
     misuse("'%s' is not a command%s%s%s", name,
            nearest ? " (did you mean '" : "", nearest ? nearest : "",
            nearest ? "'?)" : "");

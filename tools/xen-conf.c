@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl-parse.h"
+#include "config/port-request.h"
 #include "util.h"
 
 /* A key. */
@@ -74,7 +74,7 @@ explain_unknown(const char *name, char *why, size_t size)
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
         names[i] = keys[i].name;
     }
-    nearest = ctl_nearest(name, names, ARRAY_SIZE(keys));
+    nearest = port_request_nearest(name, names, ARRAY_SIZE(keys));
     snprintf(why, size,
              "'%.40s' is not a key%s%s%s; doms-watchdog(8) lists "
              "the keys",
@@ -104,7 +104,7 @@ set(struct xen_conf *conf, const char *name, const char *value, char *why,
         ovs_strlcpy(member, value, XEN_CONF_TEXT);
         return 0;
     }
-    if (ctl_parse_uint(value, key->min, key->max, &number)) {
+    if (port_request_parse_uint(value, key->min, key->max, &number)) {
         snprintf(why, size, "%s: '%.40s' is not a number from %u to %u", name,
                  value, key->min, key->max);
         return EINVAL;
@@ -135,7 +135,7 @@ int
 xen_conf_parse(struct xen_conf *conf, FILE *stream, const char *file_name,
                char *why, size_t why_size)
 {
-    char problem[CTL_WHY_SIZE / 2];
+    char problem[PORT_REQUEST_WHY_SIZE / 2];
     unsigned int number = 0;
     char *line = NULL;
     size_t size = 0;
@@ -179,7 +179,7 @@ xen_conf_read(struct xen_conf *conf, const char *dir, char **why)
 {
     char *path = xasprintf("%s/doms.conf", dir);
     FILE *stream = fopen(path, "r");
-    char problem[CTL_WHY_SIZE];
+    char problem[PORT_REQUEST_WHY_SIZE];
     int error = 0;
 
     xen_conf_init(conf);

@@ -27,19 +27,19 @@ xen_config_dir(void)
 /* Reads the file of the port 'name' in 'dir' into '*r'.  Returns NULL, or what
  * is wrong with it. */
 static char *
-read_file(const char *dir, const char *name, struct ctl_request *r)
+read_file(const char *dir, const char *name, struct port_request *r)
 {
     char *path = xasprintf("%s/ports/%s", dir, name);
-    struct ctl_request *requests = NULL;
-    char problem[CTL_WHY_SIZE];
+    struct port_request *requests = NULL;
+    char problem[PORT_REQUEST_WHY_SIZE];
     FILE *stream = fopen(path, "r");
     char *why = NULL;
     size_t n = 0;
 
     if (!stream) {
         why = xasprintf("%s: cannot be read: %s", path, ovs_strerror(errno));
-    } else if (ctl_parse_file(stream, path, &requests, &n, problem,
-                              sizeof problem)) {
+    } else if (port_request_parse_file(stream, path, &requests, &n, problem,
+                                       sizeof problem)) {
         why = xstrdup(problem);
     } else if (n != 1) {
         why = xasprintf("%s: describes %" PRIuSIZE " ports; write one line, "
@@ -63,7 +63,7 @@ read_file(const char *dir, const char *name, struct ctl_request *r)
 static int
 compare_requests(const void *a_, const void *b_)
 {
-    const struct ctl_request *a = a_, *b = b_;
+    const struct port_request *a = a_, *b = b_;
 
     return strcmp(a->name, b->name);
 }
@@ -118,7 +118,7 @@ xen_files_destroy(struct xen_files *files)
     files->n = 0;
 }
 
-const struct ctl_request *
+const struct port_request *
 xen_files_find(const struct xen_files *files, const char *name)
 {
     for (size_t i = 0; i < files->n; i++) {
@@ -150,7 +150,8 @@ write_all(const char *path, const char *text)
 }
 
 int
-xen_files_write(const char *dir, const struct ctl_request *request, char **why)
+xen_files_write(const char *dir, const struct port_request *request,
+                char **why)
 {
     char *path = xasprintf("%s/ports/%s", dir, request->name);
     char *new = xasprintf("%s/ports/.%s.new", dir, request->name);

@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "ctl-parse.h"
+#include "config/port-request.h"
 #include "openvswitch/shash.h"
 
 /* The configuration folder, unless the user or DOMS_CONFIG_DIR names one. */
@@ -28,9 +28,9 @@ const char *xen_config_dir(void);
 
 /* What the files of a folder say. */
 struct xen_files {
-    struct ctl_request *requests; /* One a good file, sorted by name. */
-    size_t n;                     /* Number of 'requests'. */
-    struct shash broken;          /* Name of each other file: a line (char *)
+    struct port_request *requests; /* One a good file, sorted by name. */
+    size_t n;                      /* Number of 'requests'. */
+    struct shash broken;           /* Name of each other file: a line (char *)
                                    * that says what is wrong with it. */
 };
 
@@ -42,12 +42,12 @@ int xen_files_read(const char *dir, struct xen_files *);
 void xen_files_destroy(struct xen_files *);
 
 /* Returns the request of the port 'name', or NULL. */
-const struct ctl_request *xen_files_find(const struct xen_files *,
-                                         const char *name);
+const struct port_request *xen_files_find(const struct xen_files *,
+                                          const char *name);
 
 /* Writes the file of the port that 'request' is about.  Returns 0, or a
  * positive errno value with a line in '*why', which the caller frees. */
-int xen_files_write(const char *dir, const struct ctl_request *request,
+int xen_files_write(const char *dir, const struct port_request *request,
                     char **why);
 
 /* Removes the file of the port 'name'.  Returns 0, or a positive errno value

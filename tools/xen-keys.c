@@ -237,17 +237,18 @@ add_number(struct xen_words *words, const char *name, uint64_t value)
 
 /* Returns the VLANs that 'r' trunks, as in "1,5-7"; the caller frees it. */
 static char *
-format_trunks(const struct ctl_request *r)
+format_trunks(const struct port_request *r)
 {
     struct ds s = DS_EMPTY_INITIALIZER;
 
-    for (unsigned int vlan = 0; vlan < CTL_N_VLANS; vlan++) {
+    for (unsigned int vlan = 0; vlan < PORT_REQUEST_N_VLANS; vlan++) {
         unsigned int first = vlan;
 
-        if (!ctl_request_has_trunk(r, vlan)) {
+        if (!port_request_has_trunk(r, vlan)) {
             continue;
         }
-        while (vlan + 1 < CTL_N_VLANS && ctl_request_has_trunk(r, vlan + 1)) {
+        while (vlan + 1 < PORT_REQUEST_N_VLANS
+               && port_request_has_trunk(r, vlan + 1)) {
             vlan++;
         }
         ds_put_format(&s, "%s%u", s.length ? "," : "", first);
@@ -260,7 +261,7 @@ format_trunks(const struct ctl_request *r)
 
 /* Makes 'words' those that 'r' has, in a fixed order and notation. */
 void
-xen_words_from_request(struct xen_words *words, const struct ctl_request *r)
+xen_words_from_request(struct xen_words *words, const struct port_request *r)
 {
     char mac[ETH_ADDR_STRLEN + 1] = "";
     char *trunks = format_trunks(r);
@@ -346,7 +347,7 @@ xen_name_split(const char *name, char domain[DOMS_NAME_SIZE],
     ovs_strlcpy(domain, name, DOMS_NAME_SIZE);
     *handle = 0;
     if (dot && dot[1] != '0'
-        && !ctl_parse_uint(dot + 1, 1, XEN_HANDLE_MAX, handle)) {
+        && !port_request_parse_uint(dot + 1, 1, XEN_HANDLE_MAX, handle)) {
         domain[dot - name] = '\0';
     }
     return true;

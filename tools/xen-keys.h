@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ctl-parse.h"
+#include "config/port-request.h"
 
 /* The highest domid of an ordinary domain. */
 #define XEN_DOMID_MAX 0x7fefu
@@ -104,7 +104,7 @@ struct xen_words {
     size_t n;                             /* Number of 'words'. */
 };
 
-void xen_words_from_request(struct xen_words *, const struct ctl_request *);
+void xen_words_from_request(struct xen_words *, const struct port_request *);
 void xen_words_add(struct xen_words *, const char *name, const char *value);
 const char *xen_words_get(const struct xen_words *, const char *name);
 void xen_words_destroy(struct xen_words *);

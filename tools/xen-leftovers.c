@@ -174,7 +174,7 @@ run_leftovers(struct xen_work *work, unsigned int guest, const char *format,
         char back[XEN_PATH_SIZE];
         unsigned int handle;
 
-        if (ctl_parse_uint(handles[i], 0, UINT32_MAX, &handle)) {
+        if (port_request_parse_uint(handles[i], 0, UINT32_MAX, &handle)) {
             continue;
         }
         xen_path_back(back, work->pass->doms, guest, handle);
@@ -222,7 +222,7 @@ run_all_leftovers(struct xen_work *work)
     guests = xen_txn_list(&txn, &n, "/local/domain/%u/backend/%s", doms,
                           DOMS_XS_CLASS);
     for (unsigned int i = 0; i < n; i++) {
-        if (!ctl_parse_uint(guests[i], 1, XEN_DOMID_MAX, &guest)) {
+        if (!port_request_parse_uint(guests[i], 1, XEN_DOMID_MAX, &guest)) {
             struct old_guest old = { .doms = doms, .guest = guest };
 
             run_leftovers(work, guest, "/local/domain/%u/backend/%s/%u", doms,

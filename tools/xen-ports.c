@@ -15,12 +15,12 @@
 
 /* One port of a pass. */
 struct port_work {
-    struct xen_work *work;          /* The pass. */
-    const struct ctl_request *wish; /* What is wanted. */
-    char domain[DOMS_NAME_SIZE];    /* Its guest's name. */
-    struct xen_pair pair;           /* The ends; 'guest' 0: does not run. */
-    char front[XEN_PATH_SIZE];      /* The front's directory. */
-    char back[XEN_PATH_SIZE];       /* The backend's. */
+    struct xen_work *work;           /* The pass. */
+    const struct port_request *wish; /* What is wanted. */
+    char domain[DOMS_NAME_SIZE];     /* Its guest's name. */
+    struct xen_pair pair;            /* The ends; 'guest' 0: does not run. */
+    char front[XEN_PATH_SIZE];       /* The front's directory. */
+    char back[XEN_PATH_SIZE];        /* The backend's. */
     char mac[sizeof "00:00:00:00:00:00"]; /* For 'pair'. */
     const char *described;                /* What a transaction has done ... */
     const char *paired;                   /* ... or NULL. */
@@ -260,7 +260,7 @@ write_port(struct xen_txn *txn, void *w_)
 
 /* Brings one port to where its file wants it. */
 static void
-run_port(struct xen_work *work, const struct ctl_request *wish)
+run_port(struct xen_work *work, const struct port_request *wish)
 {
     struct xen_pass *pass = work->pass;
     struct port_work w = { .work = work, .wish = wish };

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ctl-parse.h"
+#include "config/port-request.h"
 #include "util.h"
 
 /* Times that a transaction is tried. */
@@ -259,7 +259,7 @@ xen_domains_read(struct xs_handle *xs, struct xen_domains *domains)
         unsigned int id;
         char *name;
 
-        if (ctl_parse_uint(ids[i], 1, XEN_DOMID_MAX, &id)) {
+        if (port_request_parse_uint(ids[i], 1, XEN_DOMID_MAX, &id)) {
             continue;
         }
         name = xen_txn_read(&txn, "/local/domain/%u/name", id);

@@ -16,11 +16,11 @@
 
 #include <cmocka.h>
 
-#include "tools/ctl-parse.h"
+#include "config/port-request.h"
 #include "tools/xen-conf.h"
 
 static struct xen_conf conf;
-static char why[CTL_WHY_SIZE];
+static char why[PORT_REQUEST_WHY_SIZE];
 
 static int
 parse(const char *text)

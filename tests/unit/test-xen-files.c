@@ -59,11 +59,11 @@ put(const char *name, const char *text)
     assert_int_equal(fclose(stream), 0);
 }
 
-static struct ctl_request
+static struct port_request
 request_of(const char *text)
 {
-    char copy[512], *argv[16], *save = NULL, why[CTL_WHY_SIZE];
-    struct ctl_request request;
+    char copy[512], *argv[16], *save = NULL, why[PORT_REQUEST_WHY_SIZE];
+    struct port_request request;
     int n = 0;
 
     snprintf(copy, sizeof copy, "%s", text);
@@ -71,17 +71,18 @@ request_of(const char *text)
          word = strtok_r(NULL, " ", &save)) {
         argv[n++] = word;
     }
-    assert_int_equal(ctl_parse_request(&request, n, argv, why, sizeof why), 0);
+    assert_int_equal(port_request_parse(&request, n, argv, why, sizeof why),
+                     0);
     return request;
 }
 
 static void
 test_what_is_written_is_read_again(void **state)
 {
-    struct ctl_request r = request_of("web1.1 bridge=br0 tag=10 rate=8M "
-                                      "mac=02:00:00:00:00:01 mtu=9000 "
-                                      "queues=2 arena=128K iface-id=x");
-    const struct ctl_request *found;
+    struct port_request r = request_of("web1.1 bridge=br0 tag=10 rate=8M "
+                                       "mac=02:00:00:00:00:01 mtu=9000 "
+                                       "queues=2 arena=128K iface-id=x");
+    const struct port_request *found;
     struct xen_files files;
     char *why = NULL;
 

@@ -176,8 +176,8 @@ test_only_doms_reads_its_descriptions(void **state)
 static void
 words_of(struct xen_words *words, const char *text)
 {
-    char copy[512], *argv[16], *save = NULL, why[CTL_WHY_SIZE];
-    struct ctl_request request;
+    char copy[512], *argv[16], *save = NULL, why[PORT_REQUEST_WHY_SIZE];
+    struct port_request request;
     int n = 0;
 
     snprintf(copy, sizeof copy, "%s", text);
@@ -185,7 +185,8 @@ words_of(struct xen_words *words, const char *text)
          word = strtok_r(NULL, " ", &save)) {
         argv[n++] = word;
     }
-    assert_int_equal(ctl_parse_request(&request, n, argv, why, sizeof why), 0);
+    assert_int_equal(port_request_parse(&request, n, argv, why, sizeof why),
+                     0);
     xen_words_from_request(words, &request);
 }
 

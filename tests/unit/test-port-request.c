@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tests of tools/ctl-parse.h: what doms-ctl makes of a user's words, and what
+ * Tests of config/port-request.h: what doms-ctl makes of a user's words, and what
  * it says when they are wrong.
  */
 #define _GNU_SOURCE
@@ -15,12 +15,12 @@
 
 #include <cmocka.h>
 
-#include "tools/ctl-parse.h"
+#include "config/port-request.h"
 
 #define MAX_WORDS 32
 
-static struct ctl_request r;
-static char why[CTL_WHY_SIZE];
+static struct port_request r;
+static char why[PORT_REQUEST_WHY_SIZE];
 
 /* Parses the words that spaces separate in 'line'. */
 static int
@@ -35,7 +35,7 @@ parse(const char *line)
         words[n++] = word;
     }
     why[0] = '\0';
-    return ctl_parse_request(&r, n, words, why, sizeof why);
+    return port_request_parse(&r, n, words, why, sizeof why);
 }
 
 static void
@@ -213,12 +213,12 @@ trunks_are_numbers_and_ranges(void **state)
     (void) state;
     accepts("g trunks=1,2,5-7");
     assert_int_equal(r.n_trunks, 5);
-    assert_true(ctl_request_has_trunk(&r, 1));
-    assert_true(ctl_request_has_trunk(&r, 2));
-    assert_false(ctl_request_has_trunk(&r, 3));
-    assert_true(ctl_request_has_trunk(&r, 5));
-    assert_true(ctl_request_has_trunk(&r, 7));
-    assert_false(ctl_request_has_trunk(&r, 8));
+    assert_true(port_request_has_trunk(&r, 1));
+    assert_true(port_request_has_trunk(&r, 2));
+    assert_false(port_request_has_trunk(&r, 3));
+    assert_true(port_request_has_trunk(&r, 5));
+    assert_true(port_request_has_trunk(&r, 7));
+    assert_false(port_request_has_trunk(&r, 8));
     accepts("g trunks=0-4095,7");
     assert_int_equal(r.n_trunks, 4096);
     accepts("g trunks=3,3,3-3");
@@ -246,7 +246,7 @@ rate_has_decimal_units(void **state)
     accepts("g rate=10G");
     assert_true(r.rate == UINT64_C(10000000000));
     accepts("g rate=4000g");
-    assert_true(r.rate == CTL_RATE_MAX);
+    assert_true(r.rate == PORT_REQUEST_RATE_MAX);
     refuses("g rate=7999", "rate:", "8k to 4000G");
     refuses("g rate=4001G", "rate:", "8k to 4000G");
     refuses("g rate=0", "rate:", "8k to 4000G");
@@ -263,10 +263,10 @@ long_values_are_refused_whole(void **state)
     size_t n = strlen(line);
 
     (void) state;
-    memset(&line[n], 'i', CTL_IFACE_ID_SIZE - 1);
+    memset(&line[n], 'i', PORT_REQUEST_IFACE_ID_SIZE - 1);
     accepts(line);
     assert_string_equal(r.iface_id, &line[n]);
-    memset(&line[n], 'i', CTL_IFACE_ID_SIZE);
+    memset(&line[n], 'i', PORT_REQUEST_IFACE_ID_SIZE);
     refuses(line, "iface-id:", "at most 255");
     memset(&line[n], 'i', 600);
     refuses(line, "iface-id:", "at most 255");
@@ -281,10 +281,11 @@ long_values_are_refused_whole(void **state)
 /* Files. */
 
 static int
-parse_text(const char *text, struct ctl_request **requests, size_t *n)
+parse_text(const char *text, struct port_request **requests, size_t *n)
 {
     FILE *stream = fmemopen((void *) text, strlen(text), "r");
-    int error = ctl_parse_file(stream, "guests", requests, n, why, sizeof why);
+    int error = port_request_parse_file(stream, "guests", requests, n, why,
+                                        sizeof why);
 
     fclose(stream);
     return error;
@@ -293,7 +294,7 @@ parse_text(const char *text, struct ctl_request **requests, size_t *n)
 static void
 a_file_asks_for_a_guest_a_line(void **state)
 {
-    struct ctl_request *requests;
+    struct port_request *requests;
     size_t n;
 
     (void) state;
@@ -320,7 +321,7 @@ a_file_asks_for_a_guest_a_line(void **state)
 static void
 a_file_may_ask_for_nothing(void **state)
 {
-    struct ctl_request *requests;
+    struct port_request *requests;
     size_t n;
 
     (void) state;
@@ -332,7 +333,7 @@ a_file_may_ask_for_nothing(void **state)
 static void
 a_files_first_error_names_its_line(void **state)
 {
-    struct ctl_request *requests;
+    struct port_request *requests;
     size_t n;
 
     (void) state;
@@ -346,7 +347,7 @@ a_files_first_error_names_its_line(void **state)
 static void
 a_line_with_too_many_words_is_refused(void **state)
 {
-    struct ctl_request *requests;
+    struct port_request *requests;
     size_t n;
 
     (void) state;
@@ -362,7 +363,7 @@ static void
 a_file_of_a_thousand_guests_is_taken(void **state)
 {
     char *text = malloc(64 * 1024), *p = text;
-    struct ctl_request *requests;
+    struct port_request *requests;
     size_t n;
 
     (void) state;
@@ -385,14 +386,14 @@ nearest_forgives_typing_errors_only(void **state)
     static const char *const names[] = { "attach", "detach", "list", "top" };
 
     (void) state;
-    assert_string_equal(ctl_nearest("atach", names, 4), "attach");
-    assert_string_equal(ctl_nearest("detahc", names, 4), "detach");
-    assert_string_equal(ctl_nearest("lst", names, 4), "list");
-    assert_string_equal(ctl_nearest("de", names, 4), "detach");
-    assert_null(ctl_nearest("remove", names, 4));
-    assert_null(ctl_nearest("x", names, 4));
-    assert_null(ctl_nearest("", names, 4));
-    assert_null(ctl_nearest("list", names, 0));
+    assert_string_equal(port_request_nearest("atach", names, 4), "attach");
+    assert_string_equal(port_request_nearest("detahc", names, 4), "detach");
+    assert_string_equal(port_request_nearest("lst", names, 4), "list");
+    assert_string_equal(port_request_nearest("de", names, 4), "detach");
+    assert_null(port_request_nearest("remove", names, 4));
+    assert_null(port_request_nearest("x", names, 4));
+    assert_null(port_request_nearest("", names, 4));
+    assert_null(port_request_nearest("list", names, 0));
 }
 
 int
@@ -418,5 +419,5 @@ main(void)
         cmocka_unit_test(nearest_forgives_typing_errors_only),
     };
 
-    return cmocka_run_group_tests_name("ctl-parse", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("port-request", tests, NULL, NULL);
 }

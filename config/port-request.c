@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ctl-parse.h"
+#include "config/port-request.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -16,8 +16,8 @@
 /* Parses 's', a plain decimal number of 'min' to 'max', into '*value'.
  * Returns 0, EINVAL if it is not a number, or ERANGE. */
 int
-ctl_parse_uint(const char *s, unsigned int min, unsigned int max,
-               unsigned int *value)
+port_request_parse_uint(const char *s, unsigned int min, unsigned int max,
+                        unsigned int *value)
 {
     uint64_t v = 0;
 
@@ -67,7 +67,8 @@ edit_distance(const char *a, const char *b, unsigned int limit)
 /* Returns which of the 'n' 'candidates' the user may have meant by 'word', or
  * NULL if it resembles none. */
 const char *
-ctl_nearest(const char *word, const char *const candidates[], size_t n)
+port_request_nearest(const char *word, const char *const candidates[],
+                     size_t n)
 {
     unsigned int best = MAX_TYPOS + 1;
     const char *nearest = NULL;
@@ -108,7 +109,7 @@ printable(const char *value, size_t size)
 }
 
 static bool
-parse_bridge(struct ctl_request *r, const char *value, char *why, size_t size)
+parse_bridge(struct port_request *r, const char *value, char *why, size_t size)
 {
     if (!printable(value, sizeof r->bridge)) {
         snprintf(why, size,
@@ -133,7 +134,7 @@ looks_like_mac(const char *value)
 }
 
 static bool
-parse_mac(struct ctl_request *r, const char *value, char *why, size_t size)
+parse_mac(struct port_request *r, const char *value, char *why, size_t size)
 {
     if (!looks_like_mac(value)) {
         snprintf(why, size,
@@ -159,7 +160,7 @@ static bool
 parse_number(const char *value, unsigned int min, unsigned int max,
              const char *unit, unsigned int *number, char *why, size_t size)
 {
-    switch (ctl_parse_uint(value, min, max, number)) {
+    switch (port_request_parse_uint(value, min, max, number)) {
     case 0:
         return true;
     case ERANGE:
@@ -172,21 +173,21 @@ parse_number(const char *value, unsigned int min, unsigned int max,
 }
 
 static bool
-parse_mtu(struct ctl_request *r, const char *value, char *why, size_t size)
+parse_mtu(struct port_request *r, const char *value, char *why, size_t size)
 {
     return parse_number(value, DOMS_MTU_MIN, DOMS_MTU_MAX, " bytes", &r->mtu,
                         why, size);
 }
 
 static bool
-parse_queues(struct ctl_request *r, const char *value, char *why, size_t size)
+parse_queues(struct port_request *r, const char *value, char *why, size_t size)
 {
     return parse_number(value, 1, DOMS_MAX_QUEUES, " queue pairs", &r->queues,
                         why, size);
 }
 
 static bool
-parse_arena(struct ctl_request *r, const char *value, char *why, size_t size)
+parse_arena(struct port_request *r, const char *value, char *why, size_t size)
 {
     size_t n = strspn(value, "0123456789");
     unsigned int v, unit = 1;
@@ -200,7 +201,7 @@ parse_arena(struct ctl_request *r, const char *value, char *why, size_t size)
     }
     snprintf(digits, sizeof digits, "%.*s", (int) n, value);
     if (!n || n >= sizeof digits
-        || ctl_parse_uint(digits, 1, DOMS_ARENA_MAX / unit, &v)
+        || port_request_parse_uint(digits, 1, DOMS_ARENA_MAX / unit, &v)
         || !doms_ring_arena_size_is_valid(v * unit)) {
         snprintf(why, size,
                  "not a size that a ring's arena can have; give a "
@@ -212,12 +213,12 @@ parse_arena(struct ctl_request *r, const char *value, char *why, size_t size)
 }
 
 static bool
-parse_tag(struct ctl_request *r, const char *value, char *why, size_t size)
+parse_tag(struct port_request *r, const char *value, char *why, size_t size)
 {
     unsigned int tag;
 
-    if (!parse_number(value, 0, CTL_N_VLANS - 1, " (a VLAN)", &tag, why,
-                      size)) {
+    if (!parse_number(value, 0, PORT_REQUEST_N_VLANS - 1, " (a VLAN)", &tag,
+                      why, size)) {
         return false;
     }
     r->tag = tag;
@@ -225,16 +226,16 @@ parse_tag(struct ctl_request *r, const char *value, char *why, size_t size)
 }
 
 static void
-add_trunk(struct ctl_request *r, unsigned int vlan)
+add_trunk(struct port_request *r, unsigned int vlan)
 {
-    if (!ctl_request_has_trunk(r, vlan)) {
+    if (!port_request_has_trunk(r, vlan)) {
         r->trunks[vlan / 64] |= UINT64_C(1) << (vlan % 64);
         r->n_trunks++;
     }
 }
 
 static bool
-parse_trunks(struct ctl_request *r, const char *value, char *why, size_t size)
+parse_trunks(struct port_request *r, const char *value, char *why, size_t size)
 {
     for (const char *p = value;; p++) {
         size_t n = strspn(p, "0123456789");
@@ -243,7 +244,8 @@ parse_trunks(struct ctl_request *r, const char *value, char *why, size_t size)
 
         snprintf(number, sizeof number, "%.*s", (int) n, p);
         if (n >= sizeof number
-            || ctl_parse_uint(number, 0, CTL_N_VLANS - 1, &first)) {
+            || port_request_parse_uint(number, 0, PORT_REQUEST_N_VLANS - 1,
+                                       &first)) {
             break;
         }
         last = first;
@@ -253,7 +255,8 @@ parse_trunks(struct ctl_request *r, const char *value, char *why, size_t size)
             n = strspn(p, "0123456789");
             snprintf(number, sizeof number, "%.*s", (int) n, p);
             if (n >= sizeof number
-                || ctl_parse_uint(number, first, CTL_N_VLANS - 1, &last)) {
+                || port_request_parse_uint(number, first,
+                                           PORT_REQUEST_N_VLANS - 1, &last)) {
                 break;
             }
             p += n;
@@ -275,7 +278,7 @@ parse_trunks(struct ctl_request *r, const char *value, char *why, size_t size)
 }
 
 static bool
-parse_rate(struct ctl_request *r, const char *value, char *why, size_t size)
+parse_rate(struct port_request *r, const char *value, char *why, size_t size)
 {
     size_t n = strspn(value, "0123456789");
     uint64_t unit = 1, rate = 0;
@@ -292,10 +295,11 @@ parse_rate(struct ctl_request *r, const char *value, char *why, size_t size)
         n = unit && !value[n + 1] ? n : 0;
     }
     snprintf(digits, sizeof digits, "%.*s", (int) n, value);
-    if (n && n < sizeof digits && !ctl_parse_uint(digits, 1, UINT32_MAX, &v)) {
+    if (n && n < sizeof digits
+        && !port_request_parse_uint(digits, 1, UINT32_MAX, &v)) {
         rate = v * unit;
     }
-    if (rate < CTL_RATE_MIN || rate > CTL_RATE_MAX) {
+    if (rate < PORT_REQUEST_RATE_MIN || rate > PORT_REQUEST_RATE_MAX) {
         snprintf(why, size,
                  "not a rate; give 8k to 4000G bits per second as "
                  "a whole number with k, M or G, as in 100M");
@@ -306,14 +310,14 @@ parse_rate(struct ctl_request *r, const char *value, char *why, size_t size)
 }
 
 static bool
-parse_iface_id(struct ctl_request *r, const char *value, char *why,
+parse_iface_id(struct port_request *r, const char *value, char *why,
                size_t size)
 {
     if (!printable(value, sizeof r->iface_id)) {
         snprintf(why, size,
                  "not fit for an id; give at most %d printable "
                  "ASCII characters",
-                 CTL_IFACE_ID_SIZE - 1);
+                 PORT_REQUEST_IFACE_ID_SIZE - 1);
         return false;
     }
     strcpy(r->iface_id, value);
@@ -323,7 +327,7 @@ parse_iface_id(struct ctl_request *r, const char *value, char *why,
 static const struct word {
     const char *name;    /* What stands before '='. */
     const char *example; /* A value, for messages. */
-    bool (*parse)(struct ctl_request *, const char *value, char *why,
+    bool (*parse)(struct port_request *, const char *value, char *why,
                   size_t why_size);
 } words_known[] = {
     { "bridge", "br0", parse_bridge },
@@ -339,7 +343,7 @@ static const struct word {
 
 /* Returns whether 'vlan' is one of the request's trunked VLANs. */
 bool
-ctl_request_has_trunk(const struct ctl_request *r, unsigned int vlan)
+port_request_has_trunk(const struct port_request *r, unsigned int vlan)
 {
     return (r->trunks[vlan / 64] >> (vlan % 64)) & 1;
 }
@@ -356,7 +360,7 @@ explain_unknown_word(const char *word, int n, char *why, size_t size)
         names[i] = words_known[i].name;
     }
     snprintf(name, sizeof name, "%.*s", n, word);
-    nearest = ctl_nearest(name, names, ARRAY_LEN(names));
+    nearest = port_request_nearest(name, names, ARRAY_LEN(names));
     if (nearest) {
         snprintf(why, size, "'%s' is not a word; did you mean '%s='?", name,
                  nearest);
@@ -371,11 +375,11 @@ explain_unknown_word(const char *word, int n, char *why, size_t size)
 /* Parses 'word' ("name=value") into 'r'.  '*seen' has a bit for each entry of
  * 'words_known' that came before. */
 static bool
-parse_word(struct ctl_request *r, const char *word, unsigned int *seen,
+parse_word(struct port_request *r, const char *word, unsigned int *seen,
            char *why, size_t size)
 {
     size_t n = strcspn(word, "=");
-    char problem[CTL_WHY_SIZE / 2];
+    char problem[PORT_REQUEST_WHY_SIZE / 2];
     const struct word *w;
     const char *value;
 
@@ -410,8 +414,8 @@ parse_word(struct ctl_request *r, const char *word, unsigned int *seen,
  *
  * Returns 0, or EINVAL with the reason in 'why' of 'why_size' bytes. */
 int
-ctl_parse_request(struct ctl_request *r, int n_words, char *const words[],
-                  char *why, size_t why_size)
+port_request_parse(struct port_request *r, int n_words, char *const words[],
+                   char *why, size_t why_size)
 {
     unsigned int seen = 0;
 
@@ -450,7 +454,7 @@ ctl_parse_request(struct ctl_request *r, int n_words, char *const words[],
 /* Parses 'line', which it overwrites, into 'r', unless it is empty but for a
  * comment; stores in '*empty' whether it is. */
 static int
-parse_line(char *line, struct ctl_request *r, bool *empty, char *why,
+parse_line(char *line, struct port_request *r, bool *empty, char *why,
            size_t why_size)
 {
     char *words[MAX_LINE_WORDS];
@@ -463,7 +467,7 @@ parse_line(char *line, struct ctl_request *r, bool *empty, char *why,
         words[n++] = word;
     }
     *empty = !n;
-    return n ? ctl_parse_request(r, n, words, why, why_size) : 0;
+    return n ? port_request_parse(r, n, words, why, why_size) : 0;
 }
 
 /* Parses 'stream', the file 'file_name', in which each line asks for a guest
@@ -473,12 +477,12 @@ parse_line(char *line, struct ctl_request *r, bool *empty, char *why,
  * Returns 0, or a positive errno value with the reason, the file's name and
  * the line in 'why' of 'why_size' bytes; '*requests' is then NULL. */
 int
-ctl_parse_file(FILE *stream, const char *file_name,
-               struct ctl_request **requests, size_t *n, char *why,
-               size_t why_size)
+port_request_parse_file(FILE *stream, const char *file_name,
+                        struct port_request **requests, size_t *n, char *why,
+                        size_t why_size)
 {
-    char problem[CTL_WHY_SIZE - 100];
-    struct ctl_request *list = NULL;
+    char problem[PORT_REQUEST_WHY_SIZE - 100];
+    struct port_request *list = NULL;
     size_t n_list = 0, allocated = 0;
     unsigned int line_number = 0;
     char *line = NULL;
@@ -490,7 +494,7 @@ ctl_parse_file(FILE *stream, const char *file_name,
 
         line_number++;
         if (n_list >= allocated) {
-            struct ctl_request *bigger;
+            struct port_request *bigger;
 
             allocated = allocated ? allocated * 2 : 16;
             bigger = realloc(list, allocated * sizeof *list);
