@@ -66,7 +66,7 @@ make_tree() {
 }
 
 make_guest() {
-    local inputs root=$work/guest
+    local name inputs root=$work/guest
     [ -f "$module" ] || fail "$module is missing; run 'make module' first"
     inputs=("$(digest "$0" "$lib" "$here/init-guest" "$here"/{grants,udp-blast}.c \
                    "$module" /bin/busybox)"
@@ -76,6 +76,13 @@ make_guest() {
     echo "  PACK    guest.cpio"
     start_root "$root"
     take "$root" "$tree" /bin/ip /usr/bin/iperf3 /usr/sbin/ethtool /usr/bin/ping
+    # What the kernel runs for 'xl shutdown' and 'xl reboot'.  busybox's own
+    # would ask init.
+    for name in poweroff reboot; do
+        printf '#!/bin/sh\nexec /bin/busybox %s -f\n' $name \
+            >"$root/sbin/$name"
+        chmod 755 "$root/sbin/$name"
+    done
     take_busybox "$root"
     take_modules "$root" $guest_modules
     install -D -m 644 -t "$root/lib/modules/$kernel/extra" "$module"

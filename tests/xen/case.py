@@ -42,9 +42,9 @@ def joined(lab, kind, names, *words, doms=None, memory=192, vcpus=1,
               for name, of in zip(names, kinds)]
     mtu = 9000 if 'mtu=9000' in words else None
     for guest in guests:
+        guest.wait_up()
         lab.attach(guest.name, *words)
     for number, guest in enumerate(guests, 1):
-        guest.wait_up()
         guest.address('10.0.0.%d/24' % number, 'fd00::%d/64' % number,
                       mtu=mtu)
     for number, guest in enumerate(guests[1:], 2):

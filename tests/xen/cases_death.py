@@ -137,7 +137,7 @@ def guest_dies(lab):
     result = {}
     for name, end in (
             ('destroyed', lambda: lab.dom0('xl destroy b')),
-            ('shut_down', lambda: b.run('poweroff -f &')),
+            ('shut_down', lambda: lab.dom0('xl shutdown b')),
             ('panicked', lambda: lab.dom0(
                 'echo "echo c >/proc/sysrq-trigger" >$(xenstore-read '
                 '/local/domain/%d/console/tty)' % b.domid))):
@@ -147,7 +147,7 @@ def guest_dies(lab):
             transfer.sender = c
         c.reach('10.0.0.1')
         b = come_back(lab, b, '10.0.0.1')
-    lab.dom0('xl reboot -F b')
+    lab.dom0('xl reboot b')
     old = b.domid
     wait_for('guest b to boot again', lambda: domid_of(lab, 'b') not in
              (None, old))

@@ -60,7 +60,7 @@ def faster_than_netback(lab):
         network = joined(lab, name)
         a, b = network.guests
         address = networks.address(1)
-        b.run('iperf3 -s -D')
+        b.serve()
         measure.tcp(lab, a, address, 1)
         rows[name] = {'tcp_mbit': measure.tcp(lab, a, address,
                                               SECONDS)[0]['tcp_mbit'],

@@ -8,8 +8,15 @@ console, and out come their output and exit status.
 import json
 import re
 import shlex
+import time
 
-from util import LabError, PATIENCE, read_from, size_of, wait_for
+from util import (LabError, PATIENCE, read_from, size_of, wait_for,
+                  wait_up_to)
+
+# After how many seconds a command that has not begun is sent again, and how
+# often at most.
+RESEND = 10
+TRIES = 9
 
 GUEST_CONFIG = '''\
 name="{name}"
@@ -48,10 +55,23 @@ class Guest:
         self._tty = None
 
     def wait_up(self, timeout=PATIENCE):
-        """Waits until the guest has loaded its drivers and has a shell."""
+        """Waits until the guest has loaded its drivers and has a shell.
+
+        Now and then the emulated CPU makes a PVH guest triple-fault while its
+        kernel starts.  That says nothing about us: such a guest is made again,
+        and Xen's log tells of it."""
         def is_up():
             return '@@up\n' in read_from(self.log, self.offset)
-        wait_for('the shell of guest %s' % self.name, is_up, timeout)
+        end = time.monotonic() + timeout
+        while not wait_up_to(2, is_up):
+            if 'd%dv0 Triple fault' % self.domid in self.lab.xen_log():
+                self.lab.wait_gone(self.domid)
+                self.offset = size_of(self.log)
+                self.lab.dom0('xl create /host/guest-%s.cfg' % self.name)
+                self.refresh()
+            elif time.monotonic() > end:
+                raise LabError('the shell of guest %s: not within %g s'
+                               % (self.name, timeout))
 
     def refresh(self):
         """Finds the domain of this name anew, after it was rebooted or
@@ -74,16 +94,27 @@ class Guest:
         """Runs 'command' in the guest's shell, over its console, and returns
         its output; with 'check' false, (status, output)."""
         token = self.lab.next_token()
-        line = ('echo "@@begin "%s; sh -c %s </dev/null 2>&1; '
-                'echo "@@end "%s $?\n' % (token, shlex.quote(command), token))
+        # A console may lose what comes in while its guest is busy: the line is
+        # sent again until it has begun, and does its work but once.
+        line = ('\n[ -e /run/{0} ] || {{ >/run/{0}; echo "@@begin "{0}; '
+                'sh -c {1} </dev/null 2>&1; echo "@@end "{0} $?; }}\n'
+                .format(token, shlex.quote(command)))
         # The line discipline of the guest's console takes no longer line.
         if len(line) > 4000:
             raise LabError('guest %s: command of %d bytes, of 4000 at most'
                            % (self.name, len(line)))
         self.lab.write('in/' + token, line)
         start = size_of(self.log)
-        self.lab.dom0('cat /host/in/%s >%s' % (token, self._console()))
-
+        begun = False
+        for _ in range(TRIES):
+            self.lab.dom0('cat /host/in/%s >%s' % (token, self._console()))
+            begun = wait_up_to(RESEND, lambda: '@@begin %s\n' % token
+                               in read_from(self.log, start))
+            if begun:
+                break
+        if not begun:
+            raise LabError('guest %s does not begin: %s'
+                           % (self.name, command))
         pattern = re.compile(r'@@begin %s\n(.*?)@@end %s (\d+)\n'
                              % (token, token), re.S)
         found = wait_for('guest %s: %s' % (self.name, command),
@@ -164,8 +195,10 @@ class Guest:
                 'rtt_us': round(1000 * float(mean.group(1))) if mean else None}
 
     def serve(self):
-        """Starts an iperf3 server in the guest."""
-        self.run('iperf3 -s -D')
+        """Starts an iperf3 server in the guest, unless one runs."""
+        self.run('pidof iperf3 || iperf3 -s -D; '
+                 'until netstat -ltn | grep -q ":5201 "; '
+                 'do usleep 20000; done')
 
     def start_iperf(self, target, seconds=5, options=''):
         """Starts iperf3 to the server at 'target'.  Returns a token for

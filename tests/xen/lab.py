@@ -300,6 +300,10 @@ class Lab:
         self.dom0('xl create /host/guest-%s.cfg' % name)
         return Guest(self, name, self.domid(name), log, offset)
 
+    def xen_log(self):
+        """Returns what Xen and Dom0 have said on their console."""
+        return read_from(self.path('dom0.log'))
+
     def restore(self, guest, path):
         """Restores 'guest' from what 'xl save' wrote to 'path'."""
         self.dom0('xl restore %s' % shlex.quote(path))

@@ -27,7 +27,7 @@ class Transfer:
         self.growths = []
         self._offset = size_of(receiver.log)
         self._ended = threading.Event()
-        receiver.run('ps | grep -q "[i]perf3 -s" || iperf3 -s -D')
+        receiver.serve()
         receiver.run('(while sleep 0.1; do read -r n '
                      '</sys/class/net/eth0/statistics/rx_bytes; '
                      'echo "@@rx $n"; done) </dev/null >/dev/console 2>&1 & '

@@ -21,13 +21,20 @@ class LabError(Exception):
 def wait_for(what, condition, timeout=PATIENCE):
     """Returns what 'condition' returns, once that is true.  Fails, naming
     'what', after 'timeout' seconds."""
+    result = wait_up_to(timeout, condition)
+    if not result:
+        raise LabError('%s: not within %g s' % (what, timeout))
+    return result
+
+
+def wait_up_to(timeout, condition):
+    """Returns what 'condition' returns, once that is true, or after 'timeout'
+    seconds what it returns then."""
     end = time.monotonic() + timeout
     while True:
         result = condition()
-        if result:
+        if result or time.monotonic() > end:
             return result
-        if time.monotonic() > end:
-            raise LabError('%s: not within %g s' % (what, timeout))
         time.sleep(INTERVAL)
 
 
