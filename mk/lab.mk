@@ -13,8 +13,8 @@ lab-images: lab-deps
 lab: lab-images
 	@DOMS_BUILD=$(abspath $(BUILD)) tests/xen/run boot
 # All cases.
-check-xen: lab-images
-	@DOMS_BUILD=$(abspath $(BUILD)) tests/xen/run
+check-xen: lab-deps
+	@tests/check $(BUILD) xen
 # The image of DomS for a real host.
 doms-image: image-deps
 	@$(MAKE) --no-print-directory programs

@@ -57,7 +57,7 @@ test-programs: all debian-ovs $(UNIT_TESTS) $(TESTS)/ring-stress \
     $(TESTS)/hostile-guest
 tsan-programs: $(TSAN_TESTS)
 
-check: deps
+check: deps lab-deps
 	@tests/check $(BUILD)
 check-unit check-local check-ovs check-style: deps
 	@tests/check $(BUILD) $(@:check-%=%)

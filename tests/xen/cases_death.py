@@ -7,24 +7,16 @@ from case import case, check, joined
 from traffic import Transfer
 from util import LabError, PATIENCE, wait_for
 
-# The longest that a transfer may stand still, in milliseconds, when the whole
-# of DomS starts anew, and when only domsd does.
-DOMAIN_OUTAGE_MS = 12000
-DAEMON_OUTAGE_MS = 1000
-
-
-def carries_on(lab, doms, transfer, kill, limit_ms, name):
+def carries_on(lab, doms, transfer, kill, anew):
     """Has 'kill' end the switch, and waits until 'transfer' goes on by itself.
-    Returns the outage in milliseconds, and the DomS that there is then."""
+    With 'anew' it is the domain that ends.  Returns the outage in
+    milliseconds, and the DomS that there is then."""
     start = time.monotonic()
     kill()
-    if limit_ms == DOMAIN_OUTAGE_MS:
+    if anew:
         doms = lab.wait_doms(other_than=doms.domid)
     transfer.wait_moving(since=time.monotonic())
-    outage = transfer.outage_ms(start)
-    check(outage <= limit_ms, '%s: the transfer stood still for %d ms, of %d '
-          'at most' % (name, outage, limit_ms))
-    return outage, doms
+    return transfer.outage_ms(start), doms
 
 
 def panic(lab, doms):
@@ -48,14 +40,13 @@ def switch_dies(lab):
     result = {}
     with Transfer(a, b, '10.0.0.2', 240) as transfer:
         result['outage_ms_domsd_killed'], doms = carries_on(
-            lab, doms, transfer, doms.kill_domsd, DAEMON_OUTAGE_MS,
-            'domsd killed')
+            lab, doms, transfer, doms.kill_domsd, anew=False)
         for name, kill in (
                 ('destroyed', lambda: lab.dom0('xl destroy doms')),
                 ('panicked', lambda: panic(lab, doms)),
                 ('hung', lambda: lab.dom0('xl pause doms'))):
             result['outage_ms_' + name], doms = carries_on(
-                lab, doms, transfer, kill, DOMAIN_OUTAGE_MS, name)
+                lab, doms, transfer, kill, anew=True)
         transfer.stop()
     after = a.run('/bin/ip -o link show eth0; /bin/ip -o addr show eth0')
     check(before == after, 'eth0 is not what it was: %s, then %s'
@@ -182,8 +173,10 @@ def save_restore(lab):
         lab.restore(b, '/run/b.save')
         a.run('kill -9 $(pidof iperf3)', check=False)
     c.reach('10.0.0.2')
-    check(b.run('/bin/ip -o addr show eth0') == before,
-          'eth0 of the restored guest is not what it was')
+    after = b.run('/bin/ip -o addr show eth0')
+    for address in '10.0.0.2/24', 'fd00::2/64':
+        check(address in before and address in after,
+              'eth0 had: %s; it has: %s' % (before, after))
     lab.dom0('rm /run/b.save')
     check(not lab.counters()['zombies'], 'there is a zombie')
     return {'saved_ms': saved}

@@ -58,7 +58,7 @@ def grants_only(lab):
 def bad_front(lab):
     """A front that writes nonsense is refused, each time with a reason, and
     nothing of it stays mapped; DomS and the other guest do not notice."""
-    doms, (a, b, c) = joined(lab, 'pvh', 'abc')
+    doms, (a, b, c) = joined(lab, 'pv', 'abc')
     epoch = doms.ports()['b']['epoch']
     a.run('rmmod doms_front')
     front = '/local/domain/%d/device/doms/0' % a.domid

@@ -325,12 +325,14 @@ class Lab:
                  lambda: domid not in self.domids())
 
     def destroy_all(self):
-        """Destroys every guest."""
-        domids = self.domids()
-        for domid in domids:
-            self.dom0('xl destroy %d' % domid)
-        for domid in domids:
-            self.wait_gone(domid)
+        """Destroys every guest, also those that xl is just about to boot
+        again."""
+        def none_left():
+            domids = self.domids()
+            for domid in domids:
+                self.dom0('xl destroy %d' % domid, check=False)
+            return not domids
+        wait_for('the end of all guests', none_left)
 
     # DomS.
 
