@@ -35,7 +35,7 @@ def steady_watchdog(lab):
 def switch_dies(lab):
     """domsd is killed, DomS is destroyed, panics and hangs: TCP goes on."""
     steady_watchdog(lab)
-    doms, (a, b) = joined(lab, 'pvh', 'ab', watchdog=True)
+    doms, (a, b) = joined(lab, 'pv', 'ab', watchdog=True)
     before = a.run('/bin/ip -o link show eth0; /bin/ip -o addr show eth0')
     result = {}
     with Transfer(a, b, '10.0.0.2', 240) as transfer:
@@ -60,7 +60,7 @@ def ten_destroys(lab):
     """DomS is destroyed ten times in a row: no port is lost, and no grant, page
     or xenstore node is left over."""
     steady_watchdog(lab)
-    doms, guests = joined(lab, 'pvh', 'ab', watchdog=True)
+    doms, guests = joined(lab, 'pv', 'ab', watchdog=True)
     a, b = guests
 
     def settled():
@@ -112,7 +112,7 @@ def guest_ends(lab, doms, guest, name, end):
 
 def come_back(lab, guest, target):
     """Makes 'guest' anew: its port comes by itself."""
-    again = lab.create(guest.name)
+    again = lab.create(guest.name, 'pv')
     again.wait_up()
     again.address('10.0.0.2/24')
     again.reach(target)
@@ -124,7 +124,7 @@ def guest_dies(lab):
     """A guest is destroyed, shut down, panics and reboots under traffic: no
     zombie is left, DomS and the others go on, and the guest finds its port
     again."""
-    doms, (a, b, c) = joined(lab, 'pvh', 'abc', watchdog=True)
+    doms, (a, b, c) = joined(lab, 'pv', 'abc', watchdog=True)
     result = {}
     for name, end in (
             ('destroyed', lambda: lab.dom0('xl destroy b')),

@@ -95,7 +95,7 @@ def many(lab):
 @case
 def queues(lab):
     """A port of two queues: both carry traffic, both ways."""
-    doms, (a, b) = joined(lab, 'pvh', 'ab', 'queues=2', vcpus=2)
+    doms, (a, b) = joined(lab, 'pv', 'ab', 'queues=2', vcpus=2)
     text = a.run('ethtool -l eth0')
     check(text.count('Combined:\t2') == 2, 'not two queues: %s' % text)
     b.serve()
@@ -127,10 +127,10 @@ def order_of_start(lab):
         text = lab.attach(name)
         check('not running' in text, 'doms-ctl does not say that %s does not '
               'run: %s' % (name, text))
-    a = lab.create('a')
+    a = lab.create('a', 'pv')
     a.wait_up()
-    doms = lab.start_doms(kind='pvh')
-    b = lab.create('b')
+    doms = lab.start_doms()
+    b = lab.create('b', 'pv')
     b.wait_up()
     for number, guest in enumerate((a, b), 1):
         guest.address('10.0.0.%d/24' % number)
