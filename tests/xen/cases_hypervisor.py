@@ -14,6 +14,9 @@ import networks  # noqa: E402
 import no_hypervisor as hypervisor  # noqa: E402
 
 SECONDS = 3
+# Event-channel calls that a line on a console or a word with xenstore makes
+# meanwhile; the flow is 7,500 packets.
+STRAY = 5
 
 
 def joined(lab, name):
@@ -44,7 +47,8 @@ def no_hypervisor(lab):
         result[prefix + 'lost_records'] = seen['lost_records']
         lab.clear()
     check(result['pps'] >= 2000, '%(pps)d packets a second' % result)
-    check(result['grant_ops'] == 0 and result['evtchn_ops'] == 0,
+    check(result['grant_ops'] == 0
+          and result['evtchn_ops'] <= result['idle_evtchn_ops'] + STRAY,
           'packets cost hypercalls: %s' % result)
     check(result['exits_per_packet'] < 0.05,
           'packets cost VM exits: %s' % result)
