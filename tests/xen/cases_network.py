@@ -101,7 +101,7 @@ def queues(lab):
     b.serve()
     # One thread that polls would send by one queue.
     for port in 'ab':
-        doms.vsctl('set Port %s other_config:tx-steering=hash' % port)
+        doms.vsctl('set Interface %s other_config:tx-steering=hash' % port)
     result = {'mbit': mbit(a.iperf('10.0.0.2', 4, '-P 8'))}
 
     def moved(guest, way, queue):
