@@ -30,12 +30,13 @@ def find(pattern, text):
 
 
 def joined(lab, kind, names, *words, doms=None, memory=192, vcpus=1,
-           watchdog=False, **kwargs):
+           watchdog=False, nap=None, **kwargs):
     """Starts DomS and guests of the letters 'names', all of 'kind', or each of
     its own of a list of them, with a port each, made with 'words' of doms-ctl
     attach.  The first guest has 10.0.0.1/24 and fd00::1/64, and so on.  DomS is
-    of kind 'doms', as the guests by default; 'kwargs' are those of
-    Lab.start_doms().  Returns DomS and a list of the guests."""
+    of kind 'doms', as the guests by default; 'nap' is the driver's
+    sleep_max_us, if not its own; 'kwargs' are those of Lab.start_doms().
+    Returns DomS and a list of the guests."""
     kinds = [kind] * len(names) if isinstance(kind, str) else kind
     switch = lab.start_doms(kind=doms or kinds[0], watchdog=watchdog, **kwargs)
     guests = [lab.create(name, of, memory=memory, vcpus=vcpus)
@@ -43,6 +44,9 @@ def joined(lab, kind, names, *words, doms=None, memory=192, vcpus=1,
     mtu = 9000 if 'mtu=9000' in words else None
     for guest in guests:
         guest.wait_up()
+        if nap:
+            guest.run('echo %d >/sys/module/doms_front/parameters/'
+                      'sleep_max_us' % nap)
         lab.attach(guest.name, *words)
     for number, guest in enumerate(guests, 1):
         guest.address('10.0.0.%d/24' % number, 'fd00::%d/64' % number,
