@@ -15,6 +15,17 @@ def case(function):
     return function
 
 
+# Cases that take longer than all users of 'make check' should wait: they run
+# only if named.
+SLOW = set()
+
+
+def slow(function):
+    """Marks a case that runs only if it is named."""
+    SLOW.add(function.__name__.replace('_', '-'))
+    return function
+
+
 def check(holds, what):
     """Fails, saying 'what' is wrong, unless 'holds'."""
     if not holds:

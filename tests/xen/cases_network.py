@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cases: what guests can do through DomS."""
 
-from case import case, check, joined
+from case import case, check, joined, slow
 from domains import mbit
 from util import wait_for
 
@@ -72,6 +72,7 @@ def network_pv(lab):
 
 
 @case
+@slow
 def many(lab):
     """Eight guests, four of each kind, are on at once, and all transfer."""
     kinds = ['pvh', 'pv'] * 4
