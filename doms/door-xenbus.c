@@ -147,19 +147,23 @@ front_token(const struct device *dev, char token[32])
     snprintf(token, 32, "f/%u/%u", dev->domid, dev->handle);
 }
 
-static void
+/* Begins, or ends if 'on' is false, to watch the front of 'dev'.  Returns 0 or
+ * a positive errno value. */
+static int
 device_watch_front(const struct device *dev, bool on)
 {
     char *path = xasprintf("%s/state", dev->front);
     char token[32];
+    int error = 0;
 
     front_token(dev, token);
     if (on) {
-        xenstore_watch(path, token);
+        error = xenstore_watch(path, token);
     } else {
         xenstore_unwatch(path, token);
     }
     free(path);
+    return error;
 }
 
 static void
@@ -211,7 +215,11 @@ device_begin(struct device *dev, char *generation)
                      "doms-ctl",
                      dev->back);
     }
-    device_watch_front(dev, true);
+    if (device_watch_front(dev, true)) {
+        /* Its death would go unnoticed, and its pages stay mapped. */
+        free(dev->port);
+        dev->port = NULL;
+    }
     device_set_state(dev, XENBUS_INITIALISING);
 }
 
@@ -258,10 +266,11 @@ device_offer(struct device *dev, const struct offer *new)
         xenstore_write_uint(dev->back, DOMS_XS_ARENA, new->arena_size);
     }
     if (!old || old->features != new->features) {
-        xenstore_write_uint(dev->back, DOMS_XS_FEATURE_CSUM,
-                            (new->features &DOMS_F_CSUM) != 0);
-        xenstore_write_uint(dev->back, DOMS_XS_FEATURE_TSO,
-                            (new->features &DOMS_F_TSO) != 0);
+        bool csum = new->features &DOMS_F_CSUM;
+        bool tso = new->features &DOMS_F_TSO;
+
+        xenstore_write_uint(dev->back, DOMS_XS_FEATURE_CSUM, csum);
+        xenstore_write_uint(dev->back, DOMS_XS_FEATURE_TSO, tso);
     }
     if (!old || !eth_addr_equals(old->mac, new->mac)) {
         char mac[ETH_ADDR_STRLEN + 1];
