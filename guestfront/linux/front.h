@@ -180,6 +180,7 @@ struct doms_front {
 	/* Read by the threads. */
 	unsigned int spin_us;
 	unsigned int sleep_max_us;
+	bool yield;			/* To other vCPUs, in spinning. */
 	u32 rx_max;			/* Longest frame without GSO, by the
 					 * port's MTU, not by this guest's. */
 	bool rx_tso;			/* Segments may be longer. */
@@ -215,6 +216,7 @@ extern unsigned int doms_front_hold_ms;
 unsigned int doms_front_default_queues(void);
 unsigned int doms_front_default_spin(void);
 unsigned int doms_front_default_sleep(void);
+bool doms_front_default_yield(void);
 struct device *doms_front_parent(void);
 void doms_front_kick(struct doms_front *front);
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ethtool: -i, -S, -l, -L, -C, and the link.  (-k needs nothing here.)
+ * ethtool: -i, -S, -l, -L, -C, private flags, and the link.  (-k needs nothing here.)
  *
  * "rx-usecs" is the longest sleep of an idle thread, "rx-usecs-low" how long
- * it spins before it sleeps at all.  rx-usecs 0 spins always.
+ * it spins before it sleeps at all.  rx-usecs 0 spins always.  The private
+ * flag "yield" has it let other vCPUs run while it spins.
  */
 #include <linux/ethtool.h>
 #include <linux/rtnetlink.h>
@@ -29,6 +30,10 @@ static const char tx_names[][ETH_GSTRING_LEN] = {
 	"packets", "bytes", "dropped", "ring_full",
 };
 
+static const char flag_names[][ETH_GSTRING_LEN] = { "yield" };
+
+#define FLAG_YIELD BIT(0)
+
 static void doms_front_get_drvinfo(struct net_device *netdev,
 				   struct ethtool_drvinfo *info)
 {
@@ -42,6 +47,8 @@ static void doms_front_get_drvinfo(struct net_device *netdev,
 
 static int doms_front_get_sset_count(struct net_device *netdev, int sset)
 {
+	if (sset == ETH_SS_PRIV_FLAGS)
+		return ARRAY_SIZE(flag_names);
 	if (sset != ETH_SS_STATS)
 		return -EOPNOTSUPP;
 	return ARRAY_SIZE(front_names) + netdev->real_num_rx_queues *
@@ -53,6 +60,8 @@ static void doms_front_get_strings(struct net_device *netdev, u32 sset,
 {
 	unsigned int i, j;
 
+	if (sset == ETH_SS_PRIV_FLAGS)
+		memcpy(data, flag_names, sizeof(flag_names));
 	if (sset != ETH_SS_STATS)
 		return;
 	for (j = 0; j < ARRAY_SIZE(front_names); j++, data += ETH_GSTRING_LEN)
@@ -160,6 +169,19 @@ static int doms_front_set_usecs(struct net_device *netdev,
 	return 0;
 }
 
+static u32 doms_front_get_priv_flags(struct net_device *netdev)
+{
+	return doms_front_of(netdev)->yield ? FLAG_YIELD : 0;
+}
+
+static int doms_front_set_priv_flags(struct net_device *netdev, u32 flags)
+{
+	if (flags & ~FLAG_YIELD)
+		return -EINVAL;
+	WRITE_ONCE(doms_front_of(netdev)->yield, flags & FLAG_YIELD);
+	return 0;
+}
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 15, 0)
 #define doms_front_get_coalesce doms_front_get_usecs
 #define doms_front_set_coalesce doms_front_set_usecs
@@ -190,6 +212,8 @@ const struct ethtool_ops doms_front_ethtool_ops = {
 	.get_sset_count = doms_front_get_sset_count,
 	.get_strings = doms_front_get_strings,
 	.get_ethtool_stats = doms_front_get_ethtool_stats,
+	.get_priv_flags = doms_front_get_priv_flags,
+	.set_priv_flags = doms_front_set_priv_flags,
 	.get_channels = doms_front_get_channels,
 	.set_channels = doms_front_set_channels,
 	.get_coalesce = doms_front_get_coalesce,

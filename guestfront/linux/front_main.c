@@ -35,6 +35,10 @@ module_param(sleep_max_us, uint, 0644);
 MODULE_PARM_DESC(sleep_max_us,
 		 "Longest sleep of an idle thread in microseconds; 0: spin always");
 
+static bool yield_vcpu;
+module_param_named(yield, yield_vcpu, bool, 0644);
+MODULE_PARM_DESC(yield, "A spinning thread lets Xen run other vCPUs");
+
 unsigned int doms_front_hold_ms = 15000;
 module_param_named(hold_ms, doms_front_hold_ms, uint, 0644);
 MODULE_PARM_DESC(hold_ms,
@@ -66,6 +70,11 @@ unsigned int doms_front_default_spin(void)
 unsigned int doms_front_default_sleep(void)
 {
 	return min(sleep_max_us, SPIN_MAX_US);
+}
+
+bool doms_front_default_yield(void)
+{
+	return yield_vcpu;
 }
 
 struct device *doms_front_parent(void)
@@ -100,6 +109,7 @@ static struct doms_front *doms_front_create(struct xenbus_device *xdev,
 	front->handle = handle;
 	front->spin_us = doms_front_default_spin();
 	front->sleep_max_us = doms_front_default_sleep();
+	front->yield = doms_front_default_yield();
 	front->max_queues = DOMS_MAX_QUEUES;
 	front->offer_after = jiffies;
 	INIT_DELAYED_WORK(&front->reconcile, doms_front_reconcile);

@@ -11,8 +11,9 @@
  *
  * When there is nothing to do the thread spins for a while, and then sleeps
  * for a growing time, a quarter of how long it has had nothing to do, up to a
- * cap.  It never spins while anything else wants its processor.  Who sends
- * wakes it from a long sleep, since an answer is to be expected.
+ * cap.  It never spins while anything else wants its processor.  Where vCPUs
+ * share physical CPUs it may have Xen run another vCPU while it spins.  Who
+ * sends wakes it from a long sleep, since an answer is to be expected.
  */
 #include <linux/etherdevice.h>
 #include <linux/freezer.h>
@@ -23,6 +24,8 @@
 #include <linux/sched/stat.h>
 #include <linux/skbuff.h>
 #include <linux/virtio_net.h>
+#include <xen/interface/sched.h>
+#include <asm/xen/hypercall.h>
 
 #include "front.h"
 
@@ -431,10 +434,12 @@ static void doms_front_idle(struct doms_front_queue *q, u64 idle_ns)
 	u64 spin_ns = (u64)READ_ONCE(q->front->spin_us) * NSEC_PER_USEC;
 
 	if (idle_ns < spin_ns || !cap_ns) {
-		if (single_task_running())
-			cpu_relax();
-		else
+		if (!single_task_running())
 			yield();
+		else if (READ_ONCE(q->front->yield))
+			HYPERVISOR_sched_op(SCHEDOP_yield, NULL);
+		else
+			cpu_relax();
 	} else {
 		doms_front_sleep(q, clamp_t(u64, idle_ns / 4,
 					    min_t(u64, SLEEP_MIN_NS, cap_ns),
