@@ -35,39 +35,39 @@ xenbus_offer_from_port(struct xenbus_offer *offer, const char *peer)
     return true;
 }
 
-/* Writes 'new' to the backend's directory 'back', but for what already stands
+/* Writes 'now' to the backend's directory 'back', but for what already stands
  * there: 'old', or nothing if that is NULL. */
 void
 xenbus_offer_write(const char *back, const struct xenbus_offer *old,
-                   const struct xenbus_offer *new)
+                   const struct xenbus_offer *now)
 {
     if (!old) {
         xenstore_write_uint(back, DOMS_XS_VERSION, DOMS_XENBUS_VERSION);
     }
-    if (!old || old->n_queues != new->n_queues) {
-        xenstore_write_uint(back, DOMS_XS_MAX_QUEUES, new->n_queues);
+    if (!old || old->n_queues != now->n_queues) {
+        xenstore_write_uint(back, DOMS_XS_MAX_QUEUES, now->n_queues);
     }
-    if (!old || old->arena_size != new->arena_size) {
-        xenstore_write_uint(back, DOMS_XS_ARENA, new->arena_size);
+    if (!old || old->arena_size != now->arena_size) {
+        xenstore_write_uint(back, DOMS_XS_ARENA, now->arena_size);
     }
-    if (!old || old->features != new->features) {
-        bool csum = (new->features &DOMS_F_CSUM) != 0;
-        bool tso = (new->features &DOMS_F_TSO) != 0;
+    if (!old || old->features != now->features) {
+        bool csum = (now->features & DOMS_F_CSUM) != 0;
+        bool tso = (now->features & DOMS_F_TSO) != 0;
 
         xenstore_write_uint(back, DOMS_XS_FEATURE_CSUM, csum);
         xenstore_write_uint(back, DOMS_XS_FEATURE_TSO, tso);
     }
-    if (!old || !eth_addr_equals(old->mac, new->mac)) {
+    if (!old || !eth_addr_equals(old->mac, now->mac)) {
         char mac[ETH_ADDR_STRLEN + 1];
 
-        snprintf(mac, sizeof mac, ETH_ADDR_FMT, ETH_ADDR_ARGS(new->mac));
+        snprintf(mac, sizeof mac, ETH_ADDR_FMT, ETH_ADDR_ARGS(now->mac));
         xenstore_write(back, DOMS_XS_MAC, mac);
     }
-    if (!old || old->mtu != new->mtu) {
-        xenstore_write_uint(back, DOMS_XS_MTU, new->mtu);
+    if (!old || old->mtu != now->mtu) {
+        xenstore_write_uint(back, DOMS_XS_MTU, now->mtu);
     }
-    if (!old || old->link_up != new->link_up) {
-        xenstore_write_uint(back, DOMS_XS_LINK, new->link_up);
+    if (!old || old->link_up != now->link_up) {
+        xenstore_write_uint(back, DOMS_XS_LINK, now->link_up);
     }
 }
 

@@ -25,24 +25,24 @@
 
 /* What a backend has told its front. */
 struct xenbus_offer {
-    uint32_t n_queues;
-    uint32_t arena_size;
-    uint64_t features; /* Of DOMS_F_CSUM and DOMS_F_TSO. */
-    struct eth_addr mac;
-    int mtu;
-    bool link_up;
+    uint32_t n_queues;   /* Queue pairs at most. */
+    uint32_t arena_size; /* Bytes that each arena must have. */
+    uint64_t features;   /* Of DOMS_F_CSUM and DOMS_F_TSO. */
+    struct eth_addr mac; /* The guest's address. */
+    int mtu;             /* The port's. */
+    bool link_up;        /* Has its operator set the port up? */
 };
 
 bool xenbus_offer_from_port(struct xenbus_offer *offer, const char *peer);
 void xenbus_offer_write(const char *back, const struct xenbus_offer *old,
-                        const struct xenbus_offer *new);
+                        const struct xenbus_offer *now);
 
 /* What a front has asked for, checked. */
 struct xenbus_wish {
-    struct doms_geometry geometry;
-    uint64_t features;  /* Of those offered. */
-    uint32_t epoch;     /* The front's. */
-    uint32_t reference; /* Grant of the first directory page. */
+    struct doms_geometry geometry; /* Within the offer. */
+    uint64_t features;             /* Of those offered. */
+    uint32_t epoch;                /* The front's. */
+    uint32_t reference;            /* Grant of the first directory page. */
 };
 
 const char *xenbus_wish_read(struct xenbus_wish *wish, const char *front,
