@@ -186,6 +186,9 @@ take_common_option(struct ctl_options *options, int c)
 static void
 take_option(struct ctl_args *args, int c)
 {
+    if (take_common_option(&args->options, c)) {
+        return;
+    }
     switch (c) {
     case OPT_XEN:
         args->class = &ctl_xen_class;
@@ -250,9 +253,7 @@ parse_args(int argc, char *argv[], struct ctl_args *args)
     int c;
 
     while ((c = getopt_long(argc, argv, "i:n:hV", long_options, NULL)) != -1) {
-        if (!take_common_option(&args->options, c)) {
-            take_option(args, c);
-        }
+        take_option(args, c);
     }
     if (optind >= argc) {
         misuse("a command is missing");
