@@ -13,6 +13,17 @@
 /* The least burst, in kbit, with which a 64 KiB frame passes a rate limit. */
 #define BURST_MIN_KBIT 800
 
+/* Makes the value of 'key' the address of 'r', or removes it if there is
+ * none. */
+static void
+set_mac(const struct port_request *r, struct smap *smap, const char *key)
+{
+    smap_remove(smap, key);
+    if (r->has_mac) {
+        smap_add_format(smap, key, ETH_ADDR_FMT, ETH_ADDR_BYTES_ARGS(r->mac));
+    }
+}
+
 static void
 set_options(const struct port_request *r, const struct ovsrec_interface *iface)
 {
@@ -20,13 +31,9 @@ set_options(const struct port_request *r, const struct ovsrec_interface *iface)
 
     smap_clone(&options, &iface->options);
     smap_replace(&options, "peer", r->name);
-    smap_remove(&options, "mac");
+    set_mac(r, &options, "mac");
     smap_remove(&options, "n_rxq");
     smap_remove(&options, "arena");
-    if (r->has_mac) {
-        smap_add_format(&options, "mac", ETH_ADDR_FMT,
-                        ETH_ADDR_BYTES_ARGS(r->mac));
-    }
     if (r->queues) {
         smap_add_format(&options, "n_rxq", "%u", r->queues);
     }
@@ -47,12 +54,8 @@ set_external_ids(const struct port_request *r,
 
     smap_clone(&ids, &iface->external_ids);
     smap_replace(&ids, "doms-attached", "true");
-    smap_remove(&ids, "attached-mac");
+    set_mac(r, &ids, "attached-mac");
     smap_remove(&ids, "iface-id");
-    if (r->has_mac) {
-        smap_add_format(&ids, "attached-mac", ETH_ADDR_FMT,
-                        ETH_ADDR_BYTES_ARGS(r->mac));
-    }
     if (r->iface_id[0]) {
         smap_add(&ids, "iface-id", r->iface_id);
     }

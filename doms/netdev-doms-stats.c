@@ -60,6 +60,16 @@ netdev_doms_get_stats(const struct netdev *netdev_, struct netdev_stats *stats)
     return 0;
 }
 
+static void
+add_counter(struct netdev_custom_stats *custom, const char *name,
+            uint64_t value)
+{
+    struct netdev_custom_counter *counter = &custom->counters[custom->size++];
+
+    ovs_strlcpy(counter->name, name, sizeof counter->name);
+    counter->value = value;
+}
+
 int
 netdev_doms_get_custom_stats(const struct netdev *netdev_,
                              struct netdev_custom_stats *custom)
@@ -67,26 +77,19 @@ netdev_doms_get_custom_stats(const struct netdev *netdev_,
     const struct netdev_doms *dev = netdev_doms_cast(netdev_);
     struct port_rx_stats rx;
     struct port_tx_stats tx;
-    size_t i = 0;
 
     netdev_doms_sum_rx(dev, &rx);
     netdev_doms_sum_tx(dev, &tx);
 
 #define PORT_COUNTER(NAME) +1
-    custom->size = (0 PORT_RX_COUNTERS) + (0 PORT_TX_COUNTERS);
+    custom->counters = xcalloc((0 PORT_RX_COUNTERS) + (0 PORT_TX_COUNTERS),
+                               sizeof *custom->counters);
 #undef PORT_COUNTER
-    custom->counters = xcalloc(custom->size, sizeof *custom->counters);
-
-#define PORT_COUNTER(NAME)                                                    \
-    ovs_strlcpy(custom->counters[i].name, "doms_rx_" #NAME,                   \
-                sizeof custom->counters[i].name);                             \
-    custom->counters[i++].value = rx.NAME;
+    custom->size = 0;
+#define PORT_COUNTER(NAME) add_counter(custom, "doms_rx_" #NAME, rx.NAME);
     PORT_RX_COUNTERS
 #undef PORT_COUNTER
-#define PORT_COUNTER(NAME)                                                    \
-    ovs_strlcpy(custom->counters[i].name, "doms_tx_" #NAME,                   \
-                sizeof custom->counters[i].name);                             \
-    custom->counters[i++].value = tx.NAME;
+#define PORT_COUNTER(NAME) add_counter(custom, "doms_tx_" #NAME, tx.NAME);
     PORT_TX_COUNTERS
 #undef PORT_COUNTER
     return 0;

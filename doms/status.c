@@ -193,6 +193,15 @@ doms_unixctl_status(struct unixctl_conn *conn, int argc, const char *argv[],
     free(text);
 }
 
+/* Appends the counter 'name' to 's', unless it is 0. */
+static void
+format_counter(struct ds *s, const char *name, uint64_t value)
+{
+    if (value) {
+        ds_put_format(s, " %s %" PRIu64, name, value);
+    }
+}
+
 static void
 format_port(struct ds *s, struct netdev_doms *dev)
 {
@@ -226,17 +235,11 @@ format_port(struct ds *s, struct netdev_doms *dev)
     netdev_doms_sum_rx(dev, &rx);
     netdev_doms_sum_tx(dev, &tx);
     ds_put_cstr(s, "    from guest:");
-#define PORT_COUNTER(NAME)                                                    \
-    if (rx.NAME) {                                                            \
-        ds_put_format(s, " " #NAME " %" PRIu64, rx.NAME);                     \
-    }
+#define PORT_COUNTER(NAME) format_counter(s, #NAME, rx.NAME);
     PORT_RX_COUNTERS
 #undef PORT_COUNTER
     ds_put_cstr(s, "\n    to guest:");
-#define PORT_COUNTER(NAME)                                                    \
-    if (tx.NAME) {                                                            \
-        ds_put_format(s, " " #NAME " %" PRIu64, tx.NAME);                     \
-    }
+#define PORT_COUNTER(NAME) format_counter(s, #NAME, tx.NAME);
     PORT_TX_COUNTERS
 #undef PORT_COUNTER
     ds_put_char(s, '\n');

@@ -9,11 +9,11 @@
 #include <string.h>
 
 #include "config/port-rows.h"
+#include "ctl-request.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/shash.h"
 #include "ovsdb-idl.h"
 #include "packets.h"
-#include "random.h"
 #include "smap.h"
 #include "util.h"
 #include "uuid.h"
@@ -34,39 +34,7 @@ struct attach {
     struct uuid *port_uuids;
 };
 
-static void complain(const struct attach *, const struct port_request *,
-                     char **why, const char *format, ...)
-    OVS_PRINTF_FORMAT(4, 5);
-
-/* Stores in '*why' the message 'format', which is about 'r'. */
-static void
-complain(const struct attach *a, const struct port_request *r, char **why,
-         const char *format, ...)
-{
-    struct ds s = DS_EMPTY_INITIALIZER;
-    va_list args;
-
-    if (a->from) {
-        ds_put_format(&s, "%s:%u: ", a->from, r->line);
-    }
-    ds_put_format(&s, "attach %s: ", r->name);
-    va_start(args, format);
-    ds_put_format_valist(&s, format, args);
-    va_end(args);
-    *why = ds_steal_cstr(&s);
-}
-
 /* Names and addresses in use. */
-
-static void
-set_in_use(struct shash *used, const char *key, char *description)
-{
-    if (shash_find(used, key)) {
-        free(description);
-    } else {
-        shash_add(used, key, description);
-    }
-}
 
 static void
 set_mac_in_use(struct attach *a, const char *mac,
@@ -77,7 +45,7 @@ set_mac_in_use(struct attach *a, const char *mac,
     if (mac && eth_addr_from_string(mac, &ea)) {
         char *key = xasprintf(ETH_ADDR_FMT, ETH_ADDR_ARGS(ea));
 
-        set_in_use(&a->macs, key, xasprintf("port %s", iface->name));
+        ctl_use(&a->macs, key, xasprintf("port %s", iface->name));
         free(key);
     }
 }
@@ -92,24 +60,24 @@ collect_used(struct ctl_local *local, struct attach *a)
     shash_clear_free_data(&a->names);
     shash_clear_free_data(&a->macs);
     OVSREC_BRIDGE_FOR_EACH (bridge, local->idl) {
-        set_in_use(&a->names, bridge->name,
-                   xasprintf("the bridge %s", bridge->name));
+        ctl_use(&a->names, bridge->name,
+                xasprintf("the bridge %s", bridge->name));
         for (size_t i = 0; i < bridge->n_ports; i++) {
-            set_in_use(&a->names, bridge->ports[i]->name,
-                       xasprintf("port %s of bridge %s",
-                                 bridge->ports[i]->name, bridge->name));
+            ctl_use(&a->names, bridge->ports[i]->name,
+                    xasprintf("port %s of bridge %s", bridge->ports[i]->name,
+                              bridge->name));
         }
     }
     OVSREC_PORT_FOR_EACH (port, local->idl) {
-        set_in_use(&a->names, port->name, xasprintf("port %s", port->name));
+        ctl_use(&a->names, port->name, xasprintf("port %s", port->name));
     }
     OVSREC_INTERFACE_FOR_EACH (iface, local->idl) {
         const char *peer = smap_get(&iface->options, "peer");
 
-        set_in_use(&a->names, iface->name,
-                   xasprintf("interface %s", iface->name));
+        ctl_use(&a->names, iface->name,
+                xasprintf("interface %s", iface->name));
         if (peer) {
-            set_in_use(&a->names, peer, xasprintf("port %s", iface->name));
+            ctl_use(&a->names, peer, xasprintf("port %s", iface->name));
         }
         set_mac_in_use(a, smap_get(&iface->options, "mac"), iface);
         set_mac_in_use(a, smap_get(&iface->external_ids, "attached-mac"),
@@ -118,54 +86,29 @@ collect_used(struct ctl_local *local, struct attach *a)
     }
 }
 
-/* Picks an address for 'r' that nobody uses. */
-static void
-pick_mac(const struct attach *a, struct port_request *r)
-{
-    char key[ETH_ADDR_STRLEN + 1];
-
-    do {
-        random_bytes(r->mac, sizeof r->mac);
-        r->mac[0] = 0x02; /* Locally administered, of one interface. */
-        snprintf(key, sizeof key, ETH_ADDR_FMT, ETH_ADDR_BYTES_ARGS(r->mac));
-    } while (shash_find(&a->macs, key));
-    r->has_mac = true;
-}
-
 /* Checks that the name and the address of 'r' are free, and takes them. */
 static enum ctl_status
 claim(struct attach *a, struct port_request *r, bool pick, char **why)
 {
-    char key[ETH_ADDR_STRLEN + 1];
     const char *user = shash_find_data(&a->names, r->name);
 
     if (user) {
         bool port = !strncmp(user, "port ", strlen("port "));
 
-        complain(a, r, why,
-                 "name: already in use by %s; choose another%s%s"
-                 "%s",
-                 user, port ? ", or 'doms-ctl detach " : "",
-                 port ? r->name : "", port ? "' first" : "");
+        ctl_complain(a->from, r, why,
+                     "name: already in use by %s; choose another%s%s%s", user,
+                     port ? ", or 'doms-ctl detach " : "", port ? r->name : "",
+                     port ? "' first" : "");
         return CTL_REFUSED;
     }
-    set_in_use(&a->names, r->name,
-               a->from ? xasprintf("line %u", r->line)
-                       : xasprintf("another word"));
+    ctl_use(&a->names, r->name,
+            a->from ? xasprintf("line %u", r->line)
+                    : xasprintf("another word"));
     if (pick) {
-        pick_mac(a, r);
+        r->has_mac = false;
     }
-    snprintf(key, sizeof key, ETH_ADDR_FMT, ETH_ADDR_BYTES_ARGS(r->mac));
-    user = shash_find_data(&a->macs, key);
-    if (user) {
-        complain(a, r, why,
-                 "mac: %s is already in use by %s; choose "
-                 "another, or leave mac= out to have one picked",
-                 key, user);
-        return CTL_REFUSED;
-    }
-    set_in_use(&a->macs, key, xasprintf("guest %s of this request", r->name));
-    return CTL_OK;
+    return ctl_claim_mac(a->from, r, &a->macs,
+                         xasprintf("guest %s of this request", r->name), why);
 }
 
 /* The bridge. */
@@ -198,34 +141,34 @@ find_bridge(const struct ctl_local *local, const struct attach *a,
         }
     }
     if (!n) {
-        complain(a, r, why,
-                 "bridge: there is none; add one with 'ovs-vsctl "
-                 "add-br %s -- set bridge %s datapath_type=netdev'",
-                 r->bridge[0] ? r->bridge : "br0",
-                 r->bridge[0] ? r->bridge : "br0");
+        ctl_complain(a->from, r, why,
+                     "bridge: there is none; add one with 'ovs-vsctl "
+                     "add-br %s -- set bridge %s datapath_type=netdev'",
+                     r->bridge[0] ? r->bridge : "br0",
+                     r->bridge[0] ? r->bridge : "br0");
         return CTL_REFUSED;
     }
     if (!match || (!r->bridge[0] && n > 1)) {
         char *names = list_bridges(local);
 
         if (match) {
-            complain(a, r, why,
-                     "bridge: there are several; name one with bridge=: %s",
-                     names);
+            ctl_complain(
+                a->from, r, why,
+                "bridge: there are several; name one with bridge=: %s", names);
         } else {
-            complain(a, r, why,
-                     "bridge: there is no '%s'; the bridges are: %s",
-                     r->bridge, names);
+            ctl_complain(a->from, r, why,
+                         "bridge: there is no '%s'; the bridges are: %s",
+                         r->bridge, names);
         }
         free(names);
         return CTL_REFUSED;
     }
     if (strcmp(match->datapath_type, "netdev")) {
-        complain(a, r, why,
-                 "bridge: %s has datapath_type '%s', and guests "
-                 "need netdev; 'ovs-vsctl set bridge %s "
-                 "datapath_type=netdev', or name another with bridge=",
-                 match->name, match->datapath_type, match->name);
+        ctl_complain(a->from, r, why,
+                     "bridge: %s has datapath_type '%s', and guests "
+                     "need netdev; 'ovs-vsctl set bridge %s "
+                     "datapath_type=netdev', or name another with bridge=",
+                     match->name, match->datapath_type, match->name);
         return CTL_REFUSED;
     }
     *found = match;
@@ -301,15 +244,16 @@ check_attached(struct ctl_local *local, const struct attach *a, char **why)
             local->idl, &a->iface_uuids[i]);
 
         if (!iface) {
-            complain(a, r, why, "somebody has removed the port meanwhile");
+            ctl_complain(a->from, r, why,
+                         "somebody has removed the port meanwhile");
             return CTL_FAILED;
         }
         if (!iface->n_ofport || *iface->ofport < 0 || iface->error) {
-            complain(a, r, why,
-                     "domsd could not make the port: %s; see its "
-                     "log in %s",
-                     iface->error ? iface->error : "no reason given",
-                     local->options->rundir);
+            ctl_complain(a->from, r, why,
+                         "domsd could not make the port: %s; see its "
+                         "log in %s",
+                         iface->error ? iface->error : "no reason given",
+                         local->options->rundir);
             return CTL_FAILED;
         }
     }
@@ -349,13 +293,7 @@ undo(struct ctl_local *local, struct attach *a, char **why)
 
     if (ctl_local_change(local, compose_undo, NULL, a, &deadline, &next_cfg,
                          &why_not)) {
-        char *both = xasprintf("%s; it is still configured, since %s; remove "
-                               "it with 'doms-ctl detach'",
-                               *why, why_not);
-
-        free(*why);
-        free(why_not);
-        *why = both;
+        ctl_complain_left(why, "configured", why_not);
     }
 }
 

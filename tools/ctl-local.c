@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl-request.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/poll-loop.h"
 #include "ovsdb-idl.h"
@@ -360,9 +361,7 @@ find_port(struct ctl_local *local, const char *name,
             }
         }
     }
-    *why = xasprintf("detach %s: no such guest; 'doms-ctl list' lists the "
-                     "guests",
-                     name);
+    *why = ctl_no_such_guest("detach", name, NULL);
     return CTL_REFUSED;
 }
 

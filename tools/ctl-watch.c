@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "ctl-output.h"
+#include "ctl-request.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/json.h"
 #include "openvswitch/poll-loop.h"
@@ -109,9 +110,7 @@ check_guest(const struct ctl_watch *watch, const struct ctl_snapshot *snapshot,
             char **why)
 {
     if (watch->guest && !ctl_snapshot_find(snapshot, watch->guest)) {
-        *why = xasprintf("stats %s: no such guest; 'doms-ctl list' lists the "
-                         "guests",
-                         watch->guest);
+        *why = ctl_no_such_guest("stats", watch->guest, NULL);
         return CTL_REFUSED;
     }
     return CTL_OK;

@@ -9,10 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "openvswitch/dynamic-string.h"
+#include "ctl-request.h"
 #include "openvswitch/json.h"
 #include "packets.h"
-#include "random.h"
 #include "svec.h"
 #include "timeval.h"
 #include "util.h"
@@ -29,29 +28,6 @@ struct attach {
     struct shash macs;             /* Each address in use, and by whom. */
     const char **names;            /* The names of 'requests'. */
 };
-
-static void complain(const struct attach *, const struct port_request *,
-                     char **why, const char *format, ...)
-    OVS_PRINTF_FORMAT(4, 5);
-
-/* Stores in '*why' the message 'format', which is about 'r'. */
-static void
-complain(const struct attach *a, const struct port_request *r, char **why,
-         const char *format, ...)
-{
-    struct ds s = DS_EMPTY_INITIALIZER;
-    va_list args;
-
-    if (a->from) {
-        ds_put_format(&s, "%s:%u: ", a->from, r->line);
-    }
-    ds_put_format(&s, "attach %s: ", r->name);
-    va_start(args, format);
-    ds_put_format_valist(&s, format, args);
-    va_end(args);
-    free(*why);
-    *why = ds_steal_cstr(&s);
-}
 
 /* Checks. */
 
@@ -71,12 +47,13 @@ check_same(const struct attach *a, struct port_request *r,
         const char *value = xen_words_get(&there, name);
 
         if (!value || strcmp(value, asked.words[i].value)) {
-            complain(a, r, why,
-                     "name: already attached%s%s%s%s; 'doms-ctl detach %s' "
-                     "first, or edit %s/ports/%s",
-                     value ? " with " : "", value ? name : "",
-                     value ? "=" : "", value ? value : "", r->name,
-                     a->x->options->config_dir, r->name);
+            ctl_complain(
+                a->from, r, why,
+                "name: already attached%s%s%s%s; 'doms-ctl detach %s' "
+                "first, or edit %s/ports/%s",
+                value ? " with " : "", value ? name : "", value ? "=" : "",
+                value ? value : "", r->name, a->x->options->config_dir,
+                r->name);
             status = CTL_REFUSED;
         }
     }
@@ -91,33 +68,6 @@ check_same(const struct attach *a, struct port_request *r,
     return status;
 }
 
-/* Makes sure that 'r' has an address, which nobody else has. */
-static enum ctl_status
-claim_mac(struct attach *a, struct port_request *r, char **why)
-{
-    char key[ETH_ADDR_STRLEN + 1];
-    const char *user;
-
-    do {
-        if (!r->has_mac) {
-            random_bytes(r->mac, sizeof r->mac);
-            r->mac[0] = 0x02; /* Locally administered, of one interface. */
-        }
-        snprintf(key, sizeof key, ETH_ADDR_FMT, ETH_ADDR_BYTES_ARGS(r->mac));
-        user = shash_find_data(&a->macs, key);
-    } while (user && !r->has_mac);
-    if (user) {
-        complain(a, r, why,
-                 "mac: %s is already in use by guest %s; choose another, or "
-                 "leave mac= out to have one picked",
-                 key, user);
-        return CTL_REFUSED;
-    }
-    r->has_mac = true;
-    shash_add(&a->macs, key, r->name);
-    return CTL_OK;
-}
-
 /* Finds what is wrong with the request 'i', and fills it in. */
 static enum ctl_status
 check(struct attach *a, size_t i, char **why)
@@ -128,21 +78,22 @@ check(struct attach *a, size_t i, char **why)
     enum ctl_status status = ctl_xen_resolve(a->x, r->name, name, &detail);
 
     if (status) {
-        complain(a, r, why, "%s", detail);
+        ctl_complain(a->from, r, why, "%s", detail);
         free(detail);
         return status;
     }
     ovs_strlcpy(r->name, name, sizeof r->name);
     if (!strcmp(r->name, a->x->conf.domain)) {
-        complain(a, r, why,
-                 "name: this is DomS itself, which has no port; name a "
-                 "guest, or another DomS with domain= in %s/doms.conf",
-                 a->x->options->config_dir);
+        ctl_complain(a->from, r, why,
+                     "name: this is DomS itself, which has no port; name a "
+                     "guest, or another DomS with domain= in %s/doms.conf",
+                     a->x->options->config_dir);
         return CTL_REFUSED;
     }
     for (size_t j = 0; j < i; j++) {
         if (!strcmp(a->requests[j].name, r->name)) {
-            complain(a, r, why, "name: asked for twice; leave one out");
+            ctl_complain(a->from, r, why,
+                         "name: asked for twice; leave one out");
             return CTL_REFUSED;
         }
     }
@@ -153,11 +104,12 @@ check(struct attach *a, size_t i, char **why)
     }
     detail = shash_find_data(&a->files.broken, r->name);
     if (detail) {
-        complain(a, r, why, "its file cannot be used: %s; mend or remove it",
-                 detail);
+        ctl_complain(a->from, r, why,
+                     "its file cannot be used: %s; mend or remove it", detail);
         return CTL_REFUSED;
     }
-    return claim_mac(a, r, why);
+    return ctl_claim_mac(a->from, r, &a->macs, xasprintf("guest %s", r->name),
+                         why);
 }
 
 static void
@@ -170,7 +122,7 @@ collect_macs(struct attach *a)
         if (r->has_mac) {
             snprintf(key, sizeof key, ETH_ADDR_FMT,
                      ETH_ADDR_BYTES_ARGS(r->mac));
-            shash_add_once(&a->macs, key, r->name);
+            ctl_use(&a->macs, key, xasprintf("guest %s", r->name));
         }
     }
 }
@@ -195,13 +147,7 @@ undo(struct attach *a, char **why)
         ctl_xen_reconcile(a->x, NULL, 0, &doms, a->notes, &why_not);
     }
     if (why_not) {
-        char *both = xasprintf("%s; it is still described, since %s; remove "
-                               "it with 'doms-ctl detach'",
-                               *why, why_not);
-
-        free(*why);
-        free(why_not);
-        *why = both;
+        ctl_complain_left(why, "described", why_not);
     }
 }
 
@@ -224,11 +170,11 @@ wait_applied(struct attach *a, const struct port_request *r, unsigned int doms,
         }
         json_destroy(json);
         if (!ctl_xen_wait(a->x, doms, when)) {
-            complain(a, r, why,
-                     "DomS (domain %u) has not said within %u ms that the "
-                     "port is there; it stays described; see 'doms-ctl "
-                     "doctor', and domsd's log in DomS",
-                     doms, a->x->options->timeout_ms);
+            ctl_complain(a->from, r, why,
+                         "DomS (domain %u) has not said within %u ms that the "
+                         "port is there; it stays described; see 'doms-ctl "
+                         "doctor', and domsd's log in DomS",
+                         doms, a->x->options->timeout_ms);
             return CTL_UNREACHABLE;
         }
     }
@@ -241,7 +187,8 @@ wait_applied(struct attach *a, const struct port_request *r, unsigned int doms,
                                  : "no reason given");
 
         ctl_make_printable(text);
-        complain(a, r, why, "DomS could not make the port: %s", text);
+        ctl_complain(a->from, r, why, "DomS could not make the port: %s",
+                     text);
         free(text);
         status = CTL_FAILED;
     }
@@ -300,7 +247,7 @@ wait_all(struct attach *a, unsigned int doms, char **why)
         return CTL_OK;
     }
     if (problem) {
-        complain(a, &a->requests[0], why, "%s", problem);
+        ctl_complain(a->from, &a->requests[0], why, "%s", problem);
         free(problem);
         return CTL_UNREACHABLE;
     }
@@ -337,7 +284,7 @@ attach_all(struct attach *a, char **why)
                                    &detail);
     }
     if (detail) {
-        complain(a, &a->requests[0], why, "%s", detail);
+        ctl_complain(a->from, &a->requests[0], why, "%s", detail);
         free(detail);
     }
     if (!status) {
@@ -387,7 +334,7 @@ ctl_xen_attach(struct ctl_backend *backend, struct port_request *requests,
         free(a.is_new);
         free(a.names);
     }
-    shash_destroy(&a.macs);
+    shash_destroy_free_data(&a.macs);
     xen_files_destroy(&a.files);
     close(lock);
     return status;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/xenbus.h"
+#include "ctl-request.h"
 #include "openvswitch/json.h"
 #include "openvswitch/poll-loop.h"
 #include "timeval.h"
@@ -291,12 +292,9 @@ check_detach(struct ctl_xen *x, const struct xen_files *files,
         for (size_t j = 0; j < files->n; j++) {
             known[j] = files->requests[j].name;
         }
-        const char *nearest = port_request_nearest(names[i], known, files->n);
-
-        *why = xasprintf("detach %s: no such guest; %s%s%s'doms-ctl list' "
-                         "lists the guests",
-                         words[i], nearest ? "did you mean " : "",
-                         nearest ? nearest : "", nearest ? "?  " : "");
+        *why = ctl_no_such_guest(
+            "detach", words[i],
+            port_request_nearest(names[i], known, files->n));
         free(known);
         return CTL_REFUSED;
     }

@@ -19,7 +19,8 @@
  *	front_netdev.c	the interface: open, stop, MTU, features
  *	front_queue.c	a queue pair: the polling thread, receive, transmit
  *	front_channel.c	pages, grants, directory, quarantine
- *	front_state.c	the xenbus states: the one place that changes them
+ *	front_state.c	the xenbus states: looks, and decides on the next act
+ *	front_action.c	the acts: offer, connect, close, give up
  *	front_xs.c	xenstore: watches, keys
  *	front_ethtool.c	ethtool
  *
@@ -31,6 +32,7 @@
 #ifndef DOMS_FRONT_H
 #define DOMS_FRONT_H
 
+#include <linux/jiffies.h>
 #include <linux/list.h>
 #include <linux/netdevice.h>
 #include <linux/u64_stats_sync.h>
@@ -250,6 +252,23 @@ const char *
 doms_front_channel_check_peer(const struct doms_front_channel *c);
 void doms_front_quarantine_disown(struct doms_front *front);
 void doms_front_quarantine_exit(void);
+
+/* front_action.c */
+void doms_front_lose(struct doms_front *front, const char *why);
+void doms_front_detach(struct doms_front *front);
+void doms_front_refused(struct doms_front *front);
+void doms_front_close(struct doms_front *front, u32 health);
+void doms_front_closed(struct doms_front *front);
+void doms_front_leave_broken(struct doms_front *front);
+void doms_front_offer(struct doms_front *front);
+void doms_front_configure(struct doms_front *front);
+void doms_front_connect(struct doms_front *front);
+
+/* Returns true once it is 'when', in jiffies. */
+static inline bool doms_front_is_due(unsigned long when)
+{
+	return time_after_eq(jiffies, when);
+}
 
 /* front_state.c */
 void doms_front_reconcile(struct work_struct *work);

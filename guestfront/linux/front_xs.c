@@ -177,6 +177,38 @@ static bool doms_front_end(struct xenbus_transaction t, int *err,
 	return *err == -EAGAIN && ++*tries < MAX_TRIES;
 }
 
+/* A key of the front's directory, and what is to stand there. */
+struct doms_front_key {
+	const char *name;
+	u32 value;
+};
+
+/* Writes the 'n' 'keys' all at once, unless the state's key has been removed:
+ * returns -ENOENT then, or another negative errno, or 0.
+ */
+static int doms_front_write_keys(struct doms_front *front,
+				 const struct doms_front_key *keys,
+				 unsigned int n)
+{
+	const char *dir = front->xdev->nodename;
+	struct xenbus_transaction t;
+	unsigned int tries = 0;
+	unsigned int i;
+	int err;
+
+	do {
+		err = xenbus_transaction_start(&t);
+		if (err)
+			return err;
+		if (xenbus_exists(t, dir, "state") <= 0)
+			err = -ENOENT;
+		for (i = 0; !err && i < n; i++)
+			err = xenbus_printf(t, dir, keys[i].name, "%u",
+					    keys[i].value);
+	} while (doms_front_end(t, &err, &tries));
+	return err;
+}
+
 /**
  * doms_front_write_state() - tell the backend our state
  * @front: the front
@@ -188,31 +220,16 @@ static bool doms_front_end(struct xenbus_transaction t, int *err,
  */
 int doms_front_write_state(struct doms_front *front, enum xenbus_state state)
 {
-	const char *dir = front->xdev->nodename;
-	struct xenbus_transaction t;
-	unsigned int tries = 0;
-	int err;
+	const struct doms_front_key key = { "state", state };
 
-	do {
-		err = xenbus_transaction_start(&t);
-		if (err)
-			return err;
-		if (xenbus_exists(t, dir, "state") <= 0)
-			err = -ENOENT;
-		else
-			err = xenbus_printf(t, dir, "state", "%d", state);
-	} while (doms_front_end(t, &err, &tries));
-	return err;
+	return doms_front_write_keys(front, &key, 1);
 }
 
-static int doms_front_print_offer(struct xenbus_transaction t,
-				  const char *dir,
-				  const struct doms_front_channel *c)
+/* Tells the backend all that it needs of 'c', and state 3. */
+int doms_front_write_offer(struct doms_front *front,
+			   const struct doms_front_channel *c)
 {
-	const struct {
-		const char *key;
-		u32 value;
-	} keys[] = {
+	const struct doms_front_key keys[] = {
 		{ DOMS_XS_VERSION, DOMS_XENBUS_VERSION },
 		{ DOMS_XS_QUEUES, c->geometry.n_queues },
 		{ DOMS_XS_ARENA, c->geometry.arena_size },
@@ -222,32 +239,6 @@ static int doms_front_print_offer(struct xenbus_transaction t,
 		{ DOMS_XS_FEATURE_TSO, !!(c->features & DOMS_F_TSO) },
 		{ "state", XenbusStateInitialised },
 	};
-	unsigned int i;
-	int err;
 
-	if (xenbus_exists(t, dir, "state") <= 0)
-		return -ENOENT;
-	for (i = 0; i < ARRAY_SIZE(keys); i++) {
-		err = xenbus_printf(t, dir, keys[i].key, "%u", keys[i].value);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-/* Tells the backend all that it needs of 'c', and state 3. */
-int doms_front_write_offer(struct doms_front *front,
-			   const struct doms_front_channel *c)
-{
-	struct xenbus_transaction t;
-	unsigned int tries = 0;
-	int err;
-
-	do {
-		err = xenbus_transaction_start(&t);
-		if (err)
-			return err;
-		err = doms_front_print_offer(t, front->xdev->nodename, c);
-	} while (doms_front_end(t, &err, &tries));
-	return err;
+	return doms_front_write_keys(front, keys, ARRAY_SIZE(keys));
 }

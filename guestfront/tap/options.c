@@ -180,43 +180,57 @@ set_defaults(struct options *o)
     o->idle.block_after_us = DOMSFRONT_BLOCK_AFTER_US;
 }
 
+/* Takes option 'c' if it is about what the front asks the switch for.  Returns
+ * false if not. */
+static bool
+take_front_option(struct domsfront_config *config, int c)
+{
+    switch (c) {
+    case OPT_SOCKET:
+        config->socket_path = optarg;
+        return true;
+    case OPT_QUEUES:
+        config->n_queues = parse_number("queues", optarg, 1,
+                                        DOMSFRONT_MAX_QUEUES, false);
+        return true;
+    case OPT_MAC:
+        if (!doms_mac_from_string(optarg, config->mac)) {
+            die("--mac: '%s' is not the address of one interface; use six "
+                "bytes like 02:00:00:00:00:01",
+                optarg);
+        }
+        return true;
+    case OPT_ARENA:
+        config->arena_size = parse_number("arena", optarg, DOMS_ARENA_MIN,
+                                          DOMS_ARENA_MAX, true);
+        return true;
+    case OPT_NO_DOORBELL:
+        config->features &= ~DOMSFRONT_F_DOORBELL;
+        return true;
+    case OPT_NO_OFFLOADS:
+        config->features &= ~(DOMSFRONT_F_CSUM | DOMSFRONT_F_TSO);
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Takes option 'c', of which getopt_long() found out. */
 static void
 take_option(struct options *o, int c)
 {
+    if (take_front_option(&o->config, c)) {
+        return;
+    }
     switch (c) {
     case OPT_NAME:
         o->name = optarg;
-        break;
-    case OPT_SOCKET:
-        o->config.socket_path = optarg;
         break;
     case OPT_TAP:
         o->tap = optarg;
         break;
     case OPT_NETNS:
         o->netns = optarg;
-        break;
-    case OPT_QUEUES:
-        o->config.n_queues = parse_number("queues", optarg, 1,
-                                          DOMSFRONT_MAX_QUEUES, false);
-        break;
-    case OPT_MAC:
-        if (!doms_mac_from_string(optarg, o->config.mac)) {
-            die("--mac: '%s' is not the address of one interface; use six "
-                "bytes like 02:00:00:00:00:01",
-                optarg);
-        }
-        break;
-    case OPT_ARENA:
-        o->config.arena_size = parse_number("arena", optarg, DOMS_ARENA_MIN,
-                                            DOMS_ARENA_MAX, true);
-        break;
-    case OPT_NO_DOORBELL:
-        o->config.features &= ~DOMSFRONT_F_DOORBELL;
-        break;
-    case OPT_NO_OFFLOADS:
-        o->config.features &= ~(DOMSFRONT_F_CSUM | DOMSFRONT_F_TSO);
         break;
     case OPT_SPIN:
         o->idle.spin_us = parse_number("spin-us", optarg, 0, 1000000, false);

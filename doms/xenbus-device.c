@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <config.h>
+
+#include "doms/xenbus-device.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/socket-msg.h"
+#include "common/xenbus.h"
+#include "doms/channel.h"
+#include "doms/ports.h"
+#include "doms/xenbus-memory.h"
+#include "doms/xenstore.h"
+#include "openvswitch/vlog.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(doms_xenbus_device);
+
+static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 60);
+
+/* Returns a new device of 'door', that of number 'handle' of domain 'domid',
+ * of which nothing is known yet. */
+struct xenbus_device *
+xenbus_device_create(const struct doms_door *door, unsigned int domid,
+                     unsigned int handle)
+{
+    struct xenbus_device *dev = xzalloc(sizeof *dev);
+
+    dev->domid = domid;
+    dev->handle = handle;
+    dev->door = door;
+    dev->back = xasprintf(XENBUS_BACKENDS "/%u/%u", domid, handle);
+    dev->front = xasprintf("/local/domain/%u/device/" DOMS_XS_CLASS "/%u",
+                           domid, handle);
+    return dev;
+}
+
+/* What stands in xenstore. */
+
+/* Begins, or ends if 'on' is false, to watch the front of 'dev'.  Returns 0 or
+ * a positive errno value. */
+static int
+device_watch_front(const struct xenbus_device *dev, bool on)
+{
+    char *path = xasprintf("%s/state", dev->front);
+    char token[32];
+    int error = 0;
+
+    snprintf(token, sizeof token, XENBUS_FRONT_TOKEN "/%u/%u", dev->domid,
+             dev->handle);
+    if (on) {
+        error = xenstore_watch(path, token);
+    } else {
+        xenstore_unwatch(path, token);
+    }
+    free(path);
+    return error;
+}
+
+static void
+device_set_state(struct xenbus_device *dev, enum xenbus_state state)
+{
+    VLOG_DBG("%s: state %d to %d", dev->back, dev->state, state);
+    dev->state = state;
+    xenstore_write_uint(dev->back, "state", state);
+}
+
+/* Stores in xenstore why the switch has ended or refused a channel; an empty
+ * 'error' takes an earlier one back. */
+static void
+device_write_error(struct xenbus_device *dev, const char *error)
+{
+    if (error[0] || dev->complained) {
+        xenstore_write(dev->back, DOMS_XS_ERROR, error);
+        dev->complained = error[0] != '\0';
+    }
+}
+
+/* Beginning and ending. */
+
+/* Notes that the channel of 'dev' has been taken from its port. */
+void
+xenbus_device_forget_channel(struct xenbus_device *dev)
+{
+    dev->channel->door_aux = NULL;
+    dev->channel = NULL;
+}
+
+/* Takes the channel of 'dev' from its port, if it has one.  'why' is the rule
+ * that the guest broke, or NULL. */
+static void
+device_detach(struct xenbus_device *dev, const char *why)
+{
+    struct doms_channel *ch = dev->channel;
+
+    if (ch) {
+        /* If the port has gone, it is not this that frees the channel. */
+        xenbus_device_forget_channel(dev);
+        doms_ports_detach(ch, why);
+    }
+}
+
+/* Begins with the device that the backend's directory, of 'generation', is
+ * about.  Takes over 'generation'. */
+static void
+device_begin(struct xenbus_device *dev, char *generation)
+{
+    dev->generation = generation;
+    dev->has_offered = false;
+    dev->complained = true; /* By an earlier life of the switch, perhaps. */
+    xenstore_read(&dev->port, dev->back, "port");
+    if (!dev->port || !doms_name_is_valid(dev->port)) {
+        VLOG_WARN_RL(&rl,
+                     "%s/port: names no guest; make it anew with "
+                     "doms-ctl",
+                     dev->back);
+    }
+    if (device_watch_front(dev, true)) {
+        /* Its death would go unnoticed, and its pages stay mapped. */
+        free(dev->port);
+        dev->port = NULL;
+    }
+    device_set_state(dev, XENBUS_INITIALISING);
+}
+
+/* Forgets what device_begin() began. */
+static void
+device_end(struct xenbus_device *dev)
+{
+    device_detach(dev, NULL);
+    if (dev->generation) {
+        device_watch_front(dev, false);
+        free(dev->generation);
+        free(dev->port);
+        free(dev->error);
+        dev->generation = dev->port = dev->error = NULL;
+    }
+}
+
+/* Frees 'dev', which may be NULL. */
+void
+xenbus_device_destroy(struct xenbus_device *dev)
+{
+    if (dev) {
+        device_end(dev);
+        free(dev->back);
+        free(dev->front);
+        free(dev);
+    }
+}
+
+/* Connecting. */
+
+/* Offers the guest a channel as its port is now.  Returns false if there is no
+ * port for it. */
+static bool
+device_offer_port(struct xenbus_device *dev)
+{
+    struct xenbus_offer offer;
+
+    if (!dev->port || !xenbus_offer_from_port(&offer, dev->port)) {
+        return false;
+    }
+    xenbus_offer_write(dev->back, dev->has_offered ? &dev->offer : NULL,
+                       &offer);
+    dev->offer = offer;
+    dev->has_offered = true;
+    return true;
+}
+
+/* Connects the front of 'dev', which is INITIALISED.  Returns NULL, or why it
+ * cannot; there is no channel then, and 'dev->memory' may still be mapped. */
+static const char *
+device_connect(struct xenbus_device *dev)
+{
+    struct doms_channel *ch;
+    struct xenbus_wish wish;
+    const char *why = xenbus_wish_read(&wish, dev->front, &dev->offer);
+    int error;
+
+    if (why) {
+        return why;
+    }
+    ch = doms_channel_create(dev->door, dev->port, &wish.geometry,
+                             wish.features);
+    ch->mac = dev->offer.mac;
+    if (xenbus_memory_map(ch, dev->domid, wish.reference, wish.epoch,
+                          &dev->memory, &why)) {
+        doms_channel_destroy(ch);
+        return why;
+    }
+    if (!xenbus_wish_agrees(&wish, ch->peer_group)) {
+        doms_channel_destroy(ch);
+        return "the health page does not agree with the front's keys";
+    }
+    error = doms_ports_attach(ch);
+    if (error) {
+        doms_channel_destroy(ch);
+        return error == EBUSY ? "another guest is attached to the port"
+                              : "the port has gone or changed meanwhile";
+    }
+    dev->channel = ch;
+    dev->epoch = wish.epoch;
+    ch->door_aux = dev;
+    return NULL;
+}
+
+/* States.  Each step function does what follows from what is found, and
+ * returns true if the next state may follow from it at once. */
+
+static bool
+step_init_wait(struct xenbus_device *dev, enum xenbus_state front)
+{
+    const char *error;
+
+    if (!device_offer_port(dev)) {
+        device_set_state(dev, XENBUS_INITIALISING);
+        return false;
+    }
+    if (front != XENBUS_INITIALISED) {
+        return false;
+    }
+    error = device_connect(dev);
+    if (error) {
+        VLOG_WARN_RL(&rl, "guest %s (domain %u) refused: %s", dev->port,
+                     dev->domid, error);
+        device_write_error(dev, error);
+        device_set_state(dev, XENBUS_CLOSED);
+    } else {
+        device_write_error(dev, "");
+        device_set_state(dev, XENBUS_CONNECTED);
+    }
+    return false;
+}
+
+/* Returns true if the front of 'dev', which is in state 'front', has left the
+ * channel that it was connected to. */
+static bool
+front_has_left(const struct xenbus_device *dev, enum xenbus_state front)
+{
+    if (front != XENBUS_INITIALISED && front != XENBUS_CONNECTED) {
+        return true;
+    }
+    return !xenbus_epoch_stands(dev->front, dev->epoch);
+}
+
+static bool
+step_connected(struct xenbus_device *dev, enum xenbus_state front, bool online)
+{
+    if (dev->channel && doms_channel_get_broken(dev->channel)) {
+        enum doms_ring_broken why = doms_channel_get_broken(dev->channel);
+        const char *rule = doms_ring_broken_to_string(why);
+
+        free(dev->error);
+        dev->error = xasprintf("the front broke a rule: %s", rule);
+        device_detach(dev, rule);
+    } else if (dev->channel && (!online || front_has_left(dev, front))) {
+        device_detach(dev, NULL);
+    } else if (dev->channel) {
+        device_offer_port(dev);
+        return false;
+    }
+    if (dev->memory) {
+        return false; /* Until it is unmapped. */
+    }
+    device_write_error(dev, dev->error ? dev->error : "");
+    device_set_state(dev, online ? XENBUS_CLOSED : XENBUS_CLOSING);
+    return true;
+}
+
+/* Makes the move that follows from the front's state and from 'online'.
+ * Returns true if another may follow. */
+static bool
+device_step(struct xenbus_device *dev, enum xenbus_state front, bool online)
+{
+    switch (dev->state) {
+    case XENBUS_INITIALISING:
+        if (!online) {
+            device_set_state(dev, XENBUS_CLOSING);
+            return true;
+        }
+        if (front == XENBUS_INITIALISING && device_offer_port(dev)) {
+            device_set_state(dev, XENBUS_INIT_WAIT);
+        }
+        return false;
+    case XENBUS_INIT_WAIT:
+        if (!online) {
+            device_set_state(dev, XENBUS_CLOSING);
+            return true;
+        }
+        return step_init_wait(dev, front);
+    case XENBUS_CONNECTED:
+        return step_connected(dev, front, online);
+    case XENBUS_CLOSING:
+        if (front == XENBUS_CLOSED) {
+            device_set_state(dev, XENBUS_CLOSED);
+        }
+        return false;
+    case XENBUS_CLOSED:
+        free(dev->error);
+        dev->error = NULL;
+        if (front == XENBUS_INITIALISING && online) {
+            device_set_state(dev, XENBUS_INITIALISING);
+            return true;
+        }
+        return false;
+    case XENBUS_UNKNOWN:
+    case XENBUS_INITIALISED:
+    default:
+        OVS_NOT_REACHED();
+    }
+}
+
+/* Removes the backend's directory of 'dev', whose guest has died. */
+static void
+device_remove_node(const struct xenbus_device *dev)
+{
+    char *parent = xasprintf(XENBUS_BACKENDS "/%u", dev->domid);
+    char **names;
+    size_t n;
+
+    xenstore_remove(dev->back);
+    names = xenstore_list(parent, &n);
+    if (!n) {
+        xenstore_remove(parent);
+    }
+    free(names);
+    free(parent);
+}
+
+/* Follows Dom0: ends what 'dev' was if the backend's directory is of another
+ * generation by now, and begins with what it is.  Returns false if it is
+ * nothing, or has to wait until the last one's memory is unmapped. */
+static bool
+device_follow(struct xenbus_device *dev)
+{
+    char *generation;
+
+    xenstore_read(&generation, dev->back, "generation");
+    if (dev->generation
+        && (!generation || strcmp(generation, dev->generation))) {
+        device_end(dev);
+    }
+    if (dev->memory && !dev->channel
+        && xenbus_memory_is_unmapped(dev->memory)) {
+        xenbus_memory_unref(dev->memory);
+        dev->memory = NULL;
+    }
+    if (!dev->generation && dev->memory) {
+        free(generation); /* The next one has to wait for that. */
+        return false;
+    }
+    if (!generation) {
+        return false;
+    }
+    if (!dev->generation) {
+        device_begin(dev, generation);
+    } else {
+        free(generation);
+    }
+    return true;
+}
+
+/* Brings 'dev' to where it belongs.  Returns false if nothing is left of it:
+ * the caller destroys it then. */
+bool
+xenbus_device_run(struct xenbus_device *dev)
+{
+    uint64_t front, online;
+    int error;
+
+    if (!device_follow(dev)) {
+        return dev->memory != NULL;
+    }
+    error = xenstore_read_uint(&front, XENBUS_CLOSED, dev->front, "state");
+    if (error == ENOENT || error == EACCES) {
+        device_detach(dev, NULL);
+        if (!dev->memory) {
+            VLOG_INFO_RL(&rl, "guest %s (domain %u) has gone",
+                         dev->port ? dev->port : "?", dev->domid);
+            device_remove_node(dev);
+        }
+        return dev->memory != NULL;
+    }
+    xenstore_read_uint(&online, 1, dev->back, "online");
+    while (device_step(dev, front, online)) {
+        continue;
+    }
+    return true;
+}
