@@ -133,15 +133,22 @@ def hypervisor(host, guests, switch, seconds, address):
     return row, full
 
 
-def all_of(host, guests, switch, address, seconds, spin=lambda: None,
-           say=lambda _: None):
-    """Measures everything between 'guests', sender and receiver, of which the
-    latter has 'address'.  'switch' is the guest that switches, or None if Dom0
-    does; 'spin' is called before the hypervisor is traced, to have what polls
-    do so without a pause; 'say' is told what comes next.  Returns a dictionary
-    of numbers, and one of what else was seen."""
+def prepare(host, guests, address):
+    """Has the receiver of 'guests' serve, and the path warm."""
     sender, receiver = guests
-    row, more = {}, {}
+    reach(sender, address)
+    # A server of an earlier call would have the port.
+    receiver.run('for p in $(pidof iperf3); do kill $p; done; iperf3 -s -D')
+    tcp(host, sender, address, 1)
+
+
+def speed(host, guests, switch, address, seconds, say=lambda _: None):
+    """Measures how fast the network between 'guests' is, sender and receiver,
+    of which the latter has 'address', and what CPU it takes.  'switch' is the
+    guest that switches, or None if Dom0 does; 'say' is told what comes next.
+    Returns a dictionary of numbers."""
+    sender, receiver = guests
+    row = {}
     role = {sender.name: 'sender', receiver.name: 'receiver',
             'Domain-0': 'dom0'}
     if switch:
@@ -153,11 +160,7 @@ def all_of(host, guests, switch, address, seconds, spin=lambda: None,
                 row['%s_%s' % (prefix, role[name])] = percent
 
     say('warms up')
-    reach(sender, address)
-    # A server of an earlier call would have the port.
-    receiver.run('for p in $(pidof iperf3); do kill $p; done; iperf3 -s -D')
-    tcp(host, sender, address, 1)
-
+    prepare(host, guests, address)
     say('ping')
     row.update(ping(sender, address))
     say('TCP')
@@ -176,9 +179,16 @@ def all_of(host, guests, switch, address, seconds, spin=lambda: None,
     row['steady_pps'], taken = udp_iperf(host, sender, address, seconds,
                                          SIZES[0], str(rate))
     add_cpu('cpu_steady', taken)
+    return row
+
+
+def trace(host, guests, switch, address, seconds, spin, say=lambda _: None):
+    """Traces the hypervisor as packets go between 'guests'.  'spin' is called
+    before, to have what polls do so without a pause.  The rest is as of
+    speed().  Returns a dictionary of numbers, and one of all that was seen."""
+    say('warms up')
+    prepare(host, guests, address)
     say('the hypervisor')
     spin()
-    numbers, more['hypervisor'] = hypervisor(host, guests, switch, seconds,
-                                             address)
-    row.update(numbers)
-    return row, more
+    row, full = hypervisor(host, guests, switch, seconds, address)
+    return row, {'hypervisor': full}

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The networks that bench-xen joins two guests by, in the lab.
 
-Physical CPUs, of which the lab has four: 0 is Dom0's, 1 and 2 are the guests',
-3 is the switching domain's, which stays idle when Dom0 switches.  A vCPU has
-its CPU to itself.
+Where the emulated host has two physical CPUs, one for each real one, who
+switches has CPU 1 to itself, be it Dom0 or a domain, and CPU 0 is for all
+others.  Where it has four, no vCPU shares its CPU, as tracing needs: 0 is
+Dom0's, 1 and 2 are the guests', 3 is the switching domain's.
 """
 
 import no_hypervisor
 
-CPUS_OF_GUESTS = (1, 2)
-CPU_OF_SWITCH = 3
 NAMES = ('sender', 'receiver')
+# CPUs, where there are four.
+PLACES_OF_FOUR = {'dom0': 0, 'guests': (1, 2), 'switch': 3}
 
 
 def address(number):
@@ -22,6 +23,8 @@ class Network:
     """A network: 'name' is in results, 'title' in tables.  Use each once."""
 
     name = title = ''
+    # CPUs, where there are two.
+    places_of_two = {'dom0': 0, 'guests': (0, 0), 'switch': 1}
 
     def __init__(self, lab, kind):
         self.lab = lab
@@ -30,13 +33,14 @@ class Network:
         # The domain that switches, None if that is Dom0.
         self.switch = None
         self.guests = []
+        self.places = self.places_of_two if lab.cpus == 2 else PLACES_OF_FOUR
 
     def start(self):
         """Makes the switch and both guests, pinned and with addresses."""
-        no_hypervisor.pin(self.lab, {0: [0]})
+        no_hypervisor.pin(self.lab, {0: [self.places['dom0']]})
         self.start_switch()
         for number, name in enumerate(NAMES):
-            config = ['cpus="%d"' % CPUS_OF_GUESTS[number]]
+            config = ['cpus="%d"' % self.places['guests'][number]]
             self.guests.append(self.lab.create(
                 name, self.kind, config=config + self.config(number)))
             self.attach(number)
@@ -45,6 +49,8 @@ class Network:
             guest.run('until [ -e /sys/class/net/eth0 ]; do usleep 20000; '
                       'done; ip link set eth0 up && '
                       'ip addr add %s/24 dev eth0' % address(number))
+        if self.lab.cpus == 2:
+            self.tune()
 
     def start_switch(self):
         """Makes the switch."""
@@ -55,6 +61,9 @@ class Network:
 
     def attach(self, number):
         """Joins guest 'number', which has just been made, to the switch."""
+
+    def tune(self):
+        """Sets what suits the places of the vCPUs."""
 
     def spin(self):
         """Has whatever polls do so without ever sleeping, for the trace."""
@@ -69,6 +78,7 @@ def vif(number, words=''):
 class NetbackDom0(Network):
     name = 'netback-dom0'
     title = 'netback, Dom0'
+    places_of_two = {'dom0': 1, 'guests': (0, 0)}
 
     def start_switch(self):
         self.lab.dom0('[ -e /sys/class/net/xenbr0 ] || '
@@ -78,6 +88,14 @@ class NetbackDom0(Network):
         return [vif(number)]
 
 
+class NetbackDom0Apart(NetbackDom0):
+    """The same, with Dom0 on the sender's CPU and a CPU for the receiver."""
+
+    name = 'netback-dom0-apart'
+    title = 'netback, Dom0, guests apart'
+    places_of_two = {'dom0': 0, 'guests': (0, 1)}
+
+
 class NetbackDomain(Network):
     name = 'netback-domain'
     title = 'netback, domain'
@@ -85,7 +103,7 @@ class NetbackDomain(Network):
     def start_switch(self):
         self.switch = self.lab.create(
             'switch', self.kind,
-            config=['driver_domain=1', 'cpus="%d"' % CPU_OF_SWITCH])
+            config=['driver_domain=1', 'cpus="%d"' % self.places['switch']])
         self.switch.wait_up()
         self.switch.run('modprobe xen-netback && modprobe bridge && '
                         'ip link add xenbr0 type bridge && '
@@ -104,14 +122,16 @@ class NetbackDomain(Network):
                       'hotplug-status connected' % (self.switch.domid, domid))
 
 
-class Doms(Network):
-    name = 'doms'
-    title = 'DomS'
+class DomsDefault(Network):
+    """DomS as it is installed."""
+
+    name = 'doms-default'
+    title = 'DomS, default settings'
 
     def start_switch(self):
         self.switch = self.lab.start_doms(kind=self.kind, watchdog=False,
                                           vcpus=1)
-        no_hypervisor.pin(self.lab, {self.switch.domid: [CPU_OF_SWITCH]})
+        no_hypervisor.pin(self.lab, {self.switch.domid: [self.places['switch']]})
 
     def attach(self, number):
         self.lab.attach(NAMES[number])
@@ -122,5 +142,21 @@ class Doms(Network):
             guest.run('ethtool -C eth0 rx-usecs 0')
 
 
+class Doms(DomsDefault):
+    """A switch that never sleeps, as it has a CPU to itself, and fronts that
+    never sleep but yield, as they share one."""
+
+    name = 'doms'
+    title = 'DomS'
+
+    def tune(self):
+        self.spin()
+        for guest in self.guests:
+            guest.run('ethtool --set-priv-flags eth0 yield on')
+
+
 NETWORKS = {network.name: network
-            for network in (NetbackDom0, NetbackDomain, Doms)}
+            for network in (NetbackDom0, NetbackDom0Apart, NetbackDomain,
+                            Doms, DomsDefault)}
+# Those of which the hypervisor is traced.
+TRACED = ('netback-dom0', 'netback-domain', 'doms')

@@ -145,6 +145,10 @@ def check_pinned(host, guests, switch):
 
 def main():
     args = parse()
+
+    def say(what):
+        print('%s: %s' % (args.network, what), file=sys.stderr)
+
     with tempfile.TemporaryDirectory(dir='/run') as folder:
         host = Host(folder)
         guests = [Guest(host, text, folder)
@@ -161,10 +165,10 @@ def main():
                 result = {'network': args.network, 'round': number + 1,
                           'title': args.title or args.network,
                           'seconds': args.seconds, 'host': os.uname().nodename}
-                result['row'], more = measure.all_of(
-                    host, guests, switch, args.address, args.seconds,
-                    say=lambda what: print('%s: %s' % (args.network, what),
-                                       file=sys.stderr))
+                told = (host, guests, switch, args.address, args.seconds)
+                result['row'] = measure.speed(*told, say=say)
+                row, more = measure.trace(*told, spin=lambda: None, say=say)
+                result['row'].update(row)
                 result.update(more)
                 with open(args.results, 'a') as out:
                     out.write(json.dumps(result) + '\n')

@@ -58,9 +58,11 @@ ENTER_OUTSIDE = (
 
 
 class Lab:
-    """One emulated Xen host, in 'folder', from 'images' of build-lab.sh."""
+    """One emulated Xen host with 'cpus', in 'folder', from 'images' of
+    build-lab.sh."""
 
-    def __init__(self, folder, images):
+    def __init__(self, folder, images, cpus=4):
+        self.cpus = cpus
         self.folder = os.path.abspath(folder)
         self.images = os.path.abspath(images)
         self.share = os.path.join(self.folder, 'share')
@@ -212,7 +214,7 @@ class Lab:
         return ['unshare', '-n', 'sh', '-c', ENTER_OUTSIDE, 'outside',
                 'qemu-system-x86_64', '-accel', 'tcg,thread=multi,tb-size=512',
                 '-machine', 'q35', '-device', 'amd-iommu',
-                '-cpu', CPU, '-smp', '4', '-m', '4096', '-nodefaults',
+                '-cpu', CPU, '-smp', str(self.cpus), '-m', '4096', '-nodefaults',
                 '-no-user-config', '-display', 'none', '-no-reboot',
                 '-rtc', 'base=utc', '-kernel', image('xen'),
                 '-append', XEN_ARGS, '-initrd', initrd,
@@ -480,10 +482,11 @@ def build_folder():
     return os.environ.get('DOMS_BUILD') or os.path.join(top, 'build')
 
 
-def open_lab(name):
-    """Returns the lab 'name' of the build folder: people's is 'people'."""
+def open_lab(name, cpus=4):
+    """Returns the lab 'name' of the build folder, to be booted with 'cpus':
+    people's is 'people'."""
     images = os.path.join(build_folder(), 'xen-lab')
-    return Lab(os.path.join(images, 'run-' + name), images)
+    return Lab(os.path.join(images, 'run-' + name), images, cpus)
 
 
 def parse():
