@@ -48,7 +48,6 @@ VLOG_DEFINE_THIS_MODULE(doms_door_xenbus);
 static struct hmap devices = HMAP_INITIALIZER(&devices);
 static struct ovs_list dirty = OVS_LIST_INITIALIZER(&dirty);
 static uint64_t last_seq; /* Of the ports that were looked at last. */
-static bool scanned;      /* Have the devices been looked for? */
 static bool linked;       /* Is the link to Dom0 open? */
 
 /* When the guests of an earlier life are told that they are connected again,
@@ -164,7 +163,6 @@ backend_event(const char *path)
         /* A domain's directory, or the lot of them. */
         mark_all();
         scan_backends();
-        scanned = true;
     } else if (domid < DOMID_MAX && handle <= HANDLE_MAX
                && is_dom0s_key(path + n)) {
         device_touch(domid, handle);
@@ -245,6 +243,9 @@ door_open(void)
     if (!opened) {
         opened = true;
         xenstore_watch(XENBUS_BACKENDS, BACKENDS_TOKEN);
+        /* The watch's first event may come when the main thread has begun
+         * with the bridges, which takes longer. */
+        scan_backends();
         VLOG_INFO("xenbus door is open");
     }
     return true;
@@ -272,7 +273,7 @@ door_xenbus_run(void)
         run_first_dirty();
     }
     announce();
-    if (!linked && scanned && ovs_list_is_empty(&dirty)) {
+    if (!linked && ovs_list_is_empty(&dirty)) {
         /* After the devices: guests wait for these. */
         linked = true;
         dom0_link_open();

@@ -182,18 +182,19 @@ xenstore_write_uint(const char *dir, const char *key, uint64_t value)
  * until that is on its way; so each operation of a batch has a file of its
  * own.  The requests go out in the order in which they are written. */
 
-static int batch_fds[XENSTORE_BATCH_MAX] = { [0 ... XENSTORE_BATCH_MAX - 1]
-                                             = -1 };
+static int batch_fds[XENSTORE_BATCH_MAX]; /* 0: not open. */
 
-/* Returns the file of operation 'i', or a negative number. */
+/* Opens the file of operation 'i' if need be.  Returns it, or 0 if it cannot
+ * be opened. */
 static int
-batch_fd(size_t i)
+batch_open(size_t i)
 {
     static const char *const devices[] = { "/dev/xen/xenbus",
                                            "/proc/xen/xenbus" };
 
-    for (size_t j = 0; j < ARRAY_SIZE(devices) && batch_fds[i] < 0; j++) {
-        batch_fds[i] = open(devices[j], O_RDWR | O_CLOEXEC);
+    for (size_t j = 0; j < ARRAY_SIZE(devices) && !batch_fds[i]; j++) {
+        /* Standard input is open: this is never 0. */
+        batch_fds[i] = MAX(open(devices[j], O_RDWR | O_CLOEXEC), 0);
     }
     return batch_fds[i];
 }
@@ -303,15 +304,14 @@ xenstore_batch_run(struct xenstore_batch *batch)
     bool sent[XENSTORE_BATCH_MAX];
 
     for (size_t i = 0; i < batch->n; i++) {
-        sent[i] = batch_fd(i) >= 0 && batch_send(batch_fds[i], &batch->ops[i]);
+        sent[i] = batch_open(i) && batch_send(batch_fds[i], &batch->ops[i]);
     }
     for (size_t i = 0; i < batch->n; i++) {
         struct xenstore_op *op = &batch->ops[i];
 
-        if ((!sent[i] || !batch_receive(batch_fds[i], op))
-            && batch_fds[i] >= 0) {
+        if ((!sent[i] || !batch_receive(batch_fds[i], op)) && batch_fds[i]) {
             close(batch_fds[i]);
-            batch_fds[i] = -1;
+            batch_fds[i] = 0;
         }
         if (op->is_write) {
             complain_of_write(op->path, op->error);

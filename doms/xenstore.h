@@ -32,9 +32,9 @@
 /* What is to be read or written, and then what came of it. */
 struct xenstore_op {
     char *path;
-    char *value;   /* To write, or as read; NULL until then, or if 'error'. */
+    char *value; /* To write, or as read; NULL until then, or if 'error'. */
     bool is_write;
-    int error;     /* 0 or a positive errno value. */
+    int error; /* 0 or a positive errno value. */
 };
 
 /* Operations that xenstored is asked for all at once, and carries out one
