@@ -112,6 +112,15 @@ $(B)/obj/ovs-vswitchd.o: $(OVS_STAMP) Makefile
 	    -Dmain=ovs_vswitchd_main -Dbridge_init=doms_bridge_init \
 	    -c -o $@ $(OVS_SRC)/vswitchd/ovs-vswitchd.c
 
+# The seed of UUIDs needs no more than one SHA-1, which Open vSwitch has too; to
+# start OpenSSL for it costs as much as a fifth of domsd's own start.
+$(B)/obj/ovs-uuid.o: $(OVS_STAMP) Makefile
+	@mkdir -p $(@D)
+	@echo "  CC      uuid.c (Open vSwitch)"
+	@$(CC) $(OVS_CPPFLAGS) $(CFLAGS) -fno-strict-aliasing \
+	    $(foreach f,init update final,-Dsha1_$(f)=ovs_sha1_$(f)) \
+	    -c -o $@ $(OVS_SRC)/lib/uuid.c
+
 # The fast path, once for each instruction set; domsd picks one when it starts.
 BURST_OBJS = $(B)/obj/doms/port-io-burst.generic.o
 ifeq ($(shell uname -m),x86_64)
@@ -124,6 +133,7 @@ $(B)/obj/doms/port-io-burst.%.o: CPPFLAGS += -DPORT_IO_RX=port_io_rx_$* \
 $(B)/obj/doms/port-io-burst.%.o: doms/port-io-burst.c | $(OVS_STAMP)
 	@$(compile)
 
+comma = ,
 objects = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)))
 COMMON_OBJS = $(call objects,common/*.c)
 DOMSD_OBJS = $(filter-out %/port-io-burst.o,$(call objects,doms/*.c)) \
@@ -136,8 +146,11 @@ WATCHDOG_OBJS = $(call objects,tools/doms-watchdog*.c) $(DOM0_OBJS) \
 TAP_OBJS = $(call objects,guestfront/tap/*.c)
 FRONT_OBJS = $(call objects,guestfront/lib/*.c)
 
+# Calls of Open vSwitch's that come to doms/startup.c.
+$(B)/bin/domsd: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,dns_resolve_init \
+    dns_resolve pmd_perf_estimate_tsc_frequency dfc_cache_init)
 $(B)/bin/domsd: $(DOMSD_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) \
-    $(B)/obj/ovs-vswitchd.o
+    $(B)/obj/ovs-vswitchd.o $(B)/obj/ovs-uuid.o
 	@$(link) $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-ctl: $(CTL_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
 	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)

@@ -11,6 +11,7 @@
 #include <linux/etherdevice.h>
 #include <linux/jiffies.h>
 #include <linux/net.h>
+#include <linux/rtnetlink.h>
 #include <linux/slab.h>
 
 #include "front.h"
@@ -64,6 +65,16 @@ static void doms_front_pause(struct doms_front *front)
 
 /* Channels. */
 
+/* Ends the hold, if there is one: nothing waits for the switch any more. */
+void doms_front_end_hold(struct doms_front *front)
+{
+	front->holding = false;
+	rtnl_lock();
+	doms_front_forget(front);
+	rtnl_unlock();
+	doms_front_carrier(front, false);
+}
+
 /* Takes the channel, if there is one, from under the interface, and revokes
  * it.  'hold' keeps the carrier, and what waits to be sent, for a while.
  */
@@ -78,8 +89,7 @@ static void doms_front_drop_channel(struct doms_front *front, u32 health,
 				msecs_to_jiffies(doms_front_hold_ms);
 		front->holding = true;
 	} else if (!hold) {
-		front->holding = false;
-		doms_front_carrier(front, false);
+		doms_front_end_hold(front);
 	}
 	front->notify_left = 0;
 	doms_front_go_down(front, health);
@@ -147,8 +157,7 @@ void doms_front_refused(struct doms_front *front)
 /* Begins to leave.  'health' says why. */
 void doms_front_close(struct doms_front *front, u32 health)
 {
-	front->holding = false;
-	doms_front_carrier(front, false);
+	doms_front_end_hold(front);
 	doms_front_go_down(front, health);
 	doms_front_write_state(front, XenbusStateClosing);
 	front->was_broken = health == DOMS_STATE_BROKEN;
