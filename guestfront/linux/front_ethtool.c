@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ethtool: -i, -S, -l, -L, -C, private flags, and the link.  (-k needs nothing here.)
+ * ethtool: -i, -S, -l, -L, -C, private flags, and the link.  (-k needs nothing
+ * here.)
  *
  * "rx-usecs" is the longest sleep of an idle thread, "rx-usecs-low" how long
  * it spins before it sleeps at all.  rx-usecs 0 spins always.  The private
