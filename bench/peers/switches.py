@@ -181,10 +181,13 @@ class DpdkSwitch(Switch):
         return os.path.join(self.settings.world.folder,
                             '%s-%s.sock' % (self.name, port))
 
-    def measure(self, words):
+    def wait_for_guest(self):
         # A port of the guest's comes up only when the switch connects.
         while not self.ready:
             self.ready = answer(self.guest) == 'ready'
+
+    def measure(self, words):
+        self.wait_for_guest()
         return parse(ask(self.guest, ' '.join(words)))
 
 
@@ -238,6 +241,8 @@ class Forwarder(DpdkSwitch):
 
     def start(self):
         self.start_both(MTU)
+        self.wait_for_guest()
+        self.rest()
 
     def prepare(self, case, size):
         mtu = MTU if size <= 1500 else JUMBO_MTU
