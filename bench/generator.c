@@ -237,8 +237,8 @@ bench_round_trip(struct generator *g)
     }
     bench_sort(trips, n);
     g->p50_ns = trips[n / 2];
-    g->p99_ns = trips[n / 100 * 99];
-    g->p999_ns = trips[n / 1000 * 999];
+    g->p99_ns = trips[(uint64_t) n * 99 / 100];
+    g->p999_ns = trips[(uint64_t) n * 999 / 1000];
     return NULL;
 }
 

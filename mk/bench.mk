@@ -2,7 +2,8 @@
 #
 # Benchmarks; see bench/README.md.
 
-BENCHES = bench-ring bench-switch
+BENCHES = bench-ring bench-switch bench-placement guest-packet \
+    request-response
 GENERATOR_OBJS = $(addprefix $(B)/obj/bench/,generator.o traffic.o placement.o)
 $(BENCHES:%=$(B)/bench/%): $(B)/bench/%: $(B)/obj/bench/%.o \
     $(GENERATOR_OBJS) $(B)/lib/libdomsfront.a
