@@ -122,7 +122,7 @@ bench_placement(double round_trip_ns)
 {
     return round_trip_ns <= 0    ? "unknown"
            : round_trip_ns < 85  ? "smt"
-           : round_trip_ns < 300 ? "near"
+           : round_trip_ns < 400 ? "near"
                                  : "far";
 }
 
