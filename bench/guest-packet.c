@@ -123,15 +123,17 @@ send_burst(int i, struct traffic *traffic, unsigned int max)
     static uint8_t frames[GENERATOR_BURST][TRAFFIC_MAX];
     static struct iovec iovs[GENERATOR_BURST];
     static struct mmsghdr messages[GENERATOR_BURST];
+    void *places[GENERATOR_BURST];
     int n;
 
     for (unsigned int k = 0; k < max; k++) {
-        traffic_put(traffic, frames[k]);
+        places[k] = frames[k];
         iovs[k].iov_base = frames[k];
         iovs[k].iov_len = traffic->size;
         messages[k].msg_hdr.msg_iov = &iovs[k];
         messages[k].msg_hdr.msg_iovlen = 1;
     }
+    traffic_put(traffic, places, max);
     n = sendmmsg(ends[i].fd, messages, max, MSG_DONTWAIT);
     return n > 0 ? n : 0;
 }
@@ -143,8 +145,9 @@ receive_burst(int i, bool copied, uint64_t *sum)
     unsigned int n;
 
     for (n = 0; n < GENERATOR_RX_BURST; n++) {
-        struct tpacket2_hdr *h
-            = (void *) (end->ring + (size_t) end->next * end->frame_size);
+        struct tpacket2_hdr *h = (void *) (end->ring
+                                           + (size_t) end->next
+                                                 * end->frame_size);
 
         if (!(__atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE)
               & TP_STATUS_USER)) {

@@ -70,9 +70,15 @@ class World:
         run('ip', 'netns', 'add', name)
         self.stack.callback(run, 'ip', 'netns', 'del', name, check=False)
         run('ip', '-n', name, 'link', 'set', 'lo', 'up')
+        # No frames but those that are measured.
+        run('sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1',
+            'net.ipv6.conf.default.disable_ipv6=1', netns=name)
         return name
 
     def close(self):
+        # Nothing may interrupt this.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         self.stack.close()
 
 
