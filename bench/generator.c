@@ -193,7 +193,8 @@ warm_up_trips(struct generator *g)
         return "no frame passes the switch";
     }
     for (start = bench_now_ns(); bench_now_ns() - start < WARM_UP_NS;) {
-        if (!hop(g, 1, &g->ba, QUIET_NS) || !hop(g, 0, &g->ab, QUIET_NS)) {
+        if (!hop(g, 1, &g->ba, GENERATOR_SET_UP_NS)
+            || !hop(g, 0, &g->ab, GENERATOR_SET_UP_NS)) {
             return "frames are lost before any load";
         }
     }

@@ -38,6 +38,7 @@ def key_panel(titles):
     """Returns the script of a panel that holds the key only: 'titles' are
     pairs of a title and a colour."""
     return ('unset title; unset tics; unset border; unset grid\n'
+            'unset logscale\n'
             'set key center center vertical\nset yrange [0:1]\n'
             'plot ' + ', '.join(
                 'NaN with boxes title %s linecolor rgb "%s"'

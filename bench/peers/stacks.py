@@ -24,6 +24,7 @@ DATAGRAM = 1400  # Bytes.
 LOSS = 1.0       # Per cent.
 # What is offered: from so many Mbit/s on in so many steps.
 OFFERED, STEP, STEPS = 50, 1.3, 22
+UDP_SHARE = 2.5  # That part of a run's time that each rate is offered.
 
 
 def measure(switch, case, seconds):
@@ -55,7 +56,8 @@ def placement(switch):
 
 
 def tcp(switch, seconds):
-    report, cpu = iperf(switch, seconds)
+    # iperf3 knows whole seconds only.
+    report, cpu = iperf(switch, '-t', '%d' % max(1, round(seconds)))
     received = report['end']['sum_received']['bits_per_second']
     return {'gbps': round(received / 1e9, 3), 'cpu_percent': cpu}
 
@@ -67,8 +69,9 @@ def udp(switch, seconds):
     while high - low > 1:
         middle = (low + high) // 2
         offered = OFFERED * STEP ** middle
-        report, cpu = iperf(switch, seconds / 3, '-u', '-l', str(DATAGRAM),
-                            '-b', '%dM' % offered, '--pacing-timer', '100')
+        report, cpu = iperf(switch, '-u', '-l', str(DATAGRAM), '-b',
+                            '%dM' % offered, '--pacing-timer', '100', '-n',
+                            '%d' % (offered * 1e6 / 8 * seconds / UDP_SHARE))
         total = report['end']['sum']
         received = total['bits_per_second'] * (1 - total['lost_percent'] / 100)
         # What iperf3 cannot offer is no rate of the switch's.
@@ -91,7 +94,7 @@ def cpu_users(switch):
     return users
 
 
-def iperf(switch, seconds, *words):
+def iperf(switch, *words):
     """Runs iperf3 from A to B.  Returns its report, and who used how many per
     cent of a CPU."""
     server = switch.settings.world.start(
@@ -103,7 +106,7 @@ def iperf(switch, seconds, *words):
     used = {name: -machine.cpu_ms(pid) for name, pid in users.items()}
     busy = machine.busy_ms()
     text = run('taskset', '-c', str(GUEST_CPU), 'iperf3', '-J', '-c',
-               ADDRESS['b'], '-p', str(PORT), '-t', '%g' % seconds, *words,
+               ADDRESS['b'], '-p', str(PORT), *words,
                netns=switch.netns['a'], check=False)
     for name, pid in users.items():
         used[name] += machine.cpu_ms(pid)
@@ -112,6 +115,8 @@ def iperf(switch, seconds, *words):
     report = json.loads(text or '{}')
     if 'error' in report or 'end' not in report:
         raise BenchError('iperf3: %s' % report.get('error', 'no report'))
+    seconds = report['end'][
+        'sum' if '-u' in words else 'sum_received']['seconds']
     percent = report['end']['cpu_utilization_percent']
     cpu = {name: round(ms / seconds / 10) for name, ms in used.items()}
     cpu['client'] = round(percent['host_total'])
