@@ -330,6 +330,7 @@ class VhostBridge(Forwarder):
 class Memif(Forwarder):
     name = 'memif'
     title = 'memif forward'
+    sizes = (64, 512, 1500)  # Its driver knows no longer ones.
 
     def devices(self, role, mtu):
         size = 2048 if mtu <= MTU else 9344
