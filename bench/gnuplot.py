@@ -19,8 +19,8 @@ set grid y
 set key off
 '''
 TERMINALS = {
-    'svg': 'svg size %d,%d font "sans,12" background "white"',
-    'png': 'pngcairo size %d,%d font "sans,14"',
+    'svg': 'svg noenhanced size %d,%d font "sans,12" background "white"',
+    'png': 'pngcairo noenhanced size %d,%d font "sans,14"',
 }
 # Pixels of the PNG for each of the SVG's.
 PNG_SCALE = 1.5
