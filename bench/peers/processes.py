@@ -24,13 +24,19 @@ def wait_for(what, condition, patience=PATIENCE):
         time.sleep(0.01)
 
 
-def run(*command, netns=None, env=None, text=None, check=True):
-    """Runs a command to its end, and returns its output."""
+def run(*command, netns=None, env=None, text=None, check=True, patience=120):
+    """Runs a command to its end, for 'patience' seconds at most, and returns
+    its output."""
     if netns:
         command = ('ip', 'netns', 'exec', netns) + command
-    done = subprocess.run(command, check=False, text=True, input=text,
-                          stdin=None if text else subprocess.DEVNULL, env=env,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        done = subprocess.run(
+            command, check=False, text=True, input=text, env=env,
+            stdin=None if text else subprocess.DEVNULL, timeout=patience,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    except subprocess.TimeoutExpired:
+        raise BenchError('%s: not done within %d s'
+                         % (' '.join(command)[:200], patience)) from None
     if done.returncode and check:
         raise BenchError('%s: %s' % (' '.join(command)[:200],
                                      (done.stderr or done.stdout).strip()))

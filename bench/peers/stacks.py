@@ -107,7 +107,7 @@ def iperf(switch, *words):
     busy = machine.busy_ms()
     text = run('taskset', '-c', str(GUEST_CPU), 'iperf3', '-J', '-c',
                ADDRESS['b'], '-p', str(PORT), *words,
-               netns=switch.netns['a'], check=False)
+               netns=switch.netns['a'], check=False, patience=15)
     for name, pid in users.items():
         used[name] += machine.cpu_ms(pid)
     busy = {cpu: ms - busy[cpu] for cpu, ms in machine.busy_ms().items()}
