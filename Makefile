@@ -60,7 +60,7 @@ OVS_SWITCH_LIBS = $(OVS_OBJ)/vswitchd/bridge.o \
 OVS_BASE_LIBS = $(OVS_LIB)/libopenvswitch.a $(OVS_LIB)/libopenvswitchavx512.a \
     -lssl -lcrypto -lunbound -lcap-ng -latomic -lm -lpthread
 
-XEN_LIBS = -lxenstore -lxengnttab
+XEN_LIBS = -lxenstore -lxengnttab -lxenevtchn
 # Dom0's programs ask the hypervisor too.
 DOM0_LIBS = $(XEN_LIBS) -lxenctrl -lxentoollog
 

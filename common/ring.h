@@ -56,6 +56,7 @@ enum doms_ring_broken {
     DOMS_RING_BAD_TAIL,   /* More taken than put in, or counted back. */
     DOMS_RING_BAD_LENGTH, /* Shorter than a header or longer than allowed. */
     DOMS_RING_BAD_FLAGS,  /* A flag that this side did not agree to. */
+    DOMS_RING_BAD_REQUEST, /* A netfront's request that makes no sense. */
 };
 
 /* The writer's private state. */
@@ -146,6 +147,8 @@ doms_ring_broken_to_string(enum doms_ring_broken broken)
         return "bad record length";
     case DOMS_RING_BAD_FLAGS:
         return "bad record flags";
+    case DOMS_RING_BAD_REQUEST:
+        return "malformed request";
     }
     return "unknown";
 }

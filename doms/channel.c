@@ -4,6 +4,7 @@
 #include "doms/channel.h"
 
 #include "ovs-rcu.h"
+#include "doms/port-io.h"
 #include "ovs-thread.h"
 #include "random.h"
 
@@ -14,9 +15,12 @@ doms_channel_create(const struct doms_door *door, const char *peer,
                     const struct doms_geometry *geometry, uint64_t features)
 {
     struct doms_channel *ch = xzalloc(sizeof *ch);
-    uint32_t n_ends = doms_ring_n_lengths(geometry->arena_size);
+    uint32_t n_ends = geometry->arena_size
+                          ? doms_ring_n_lengths(geometry->arena_size)
+                          : 0;
 
     ch->door = door;
+    ch->io = &port_io_ring;
     ch->peer = xstrdup(peer);
     ch->geometry = *geometry;
     ch->features = features;
@@ -26,7 +30,9 @@ doms_channel_create(const struct doms_door *door, const char *peer,
     for (uint32_t i = 0; i < geometry->n_queues; i++) {
         ch->queues[i].bell_fd = -1;
         ch->queues[i].peer_bell_fd = -1;
-        ch->queues[i].ends = xzalloc(n_ends * sizeof *ch->queues[i].ends);
+        if (n_ends) {
+            ch->queues[i].ends = xzalloc(n_ends * sizeof *ch->queues[i].ends);
+        }
     }
     return ch;
 }
@@ -94,6 +100,24 @@ doms_channel_get_broken(const struct doms_channel *ch)
 
     atomic_read_relaxed(&CONST_CAST(struct doms_channel *, ch)->broken, &why);
     return why;
+}
+
+/* Shows the guest of 'ch', if it can look, that the port is in 'state', DOMS_STATE_*. */
+void
+doms_channel_set_state(struct doms_channel *ch, uint32_t state)
+{
+    if (ch->own) {
+        doms_health_set_state(ch->own, state);
+    }
+}
+
+/* Shows the guest of 'ch', if it can look, that the switch lives at 'now'. */
+void
+doms_channel_beat(struct doms_channel *ch, uint64_t now)
+{
+    if (ch->own) {
+        DOMS_WRITE_ONCE(ch->own->heartbeat, now);
+    }
 }
 
 /* Returns a number that differs between two lives of the switch, but for an

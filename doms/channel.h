@@ -5,7 +5,9 @@
  * A door makes a channel once a guest has asked for one and a port for it is
  * there, hands it to the port (doms/ports.h), and takes it back when the guest
  * has gone or has broken a rule.  The port and its datapath know the channel
- * only by this header, whichever door made it.
+ * only by this header, whichever door made it, and move packets by its 'io'
+ * alone: most channels have the rings of common/ring.h, and those of the netif
+ * door have a netfront's.
  *
  * Who writes what: the door fills in everything before it hands the channel to
  * a port.  From then on the threads that poll the port own the queues' 'rx',
@@ -27,12 +29,19 @@
 #include "ovs-atomic.h"
 #include "util.h"
 
+struct doms_channel_io;
 struct doms_door;
+struct netif_queue;
 
-/* A queue pair, on cache lines of its own. */
+/* A queue pair, on cache lines of its own.
+ *
+ * Whatever its rings are like, 'q.rx.head_page' is where the guest counts what
+ * it has published, 'q.rx.tail' is how much of that has been taken, and
+ * 'q.rx.broken' and 'q.tx.broken' tell of a rule that it broke. */
 struct doms_channel_queue {
     OVS_ALIGNED_VAR(CACHE_LINE_SIZE) struct doms_queue q;
 
+    struct netif_queue *netif; /* A netfront's rings, or NULL. */
     int bell_fd;      /* A socket, rung to wake the guest, or -1. */
     int peer_bell_fd; /* A socket that the guest rings, or -1. */
     uint32_t *ends;   /* Private memory of 'q.tx'. */
@@ -40,14 +49,17 @@ struct doms_channel_queue {
 
 struct doms_channel {
     const struct doms_door *door;  /* Who made it. */
+    const struct doms_channel_io *io; /* How its packets move. */
     char *peer;                    /* The guest's name. */
-    struct doms_geometry geometry; /* Agreed with the guest. */
+    struct doms_geometry geometry; /* Agreed with the guest; no arena if the
+                                    * rings are a netfront's. */
     uint64_t features;             /* DOMS_F_* in force. */
     uint32_t epoch;                /* Of this life of the switch. */
     pid_t pid;                     /* A local guest's process, or 0. */
     struct eth_addr mac;           /* The guest's address. */
 
-    struct doms_health *own;              /* The switch's group. */
+    struct doms_health *own;              /* The switch's group, or NULL: the
+                                           * rings are a netfront's. */
     const struct doms_health *peer_group; /* The front's, read-only. */
 
     void *door_aux;              /* The door's own. */
@@ -75,6 +87,9 @@ void doms_channel_destroy_postponed(struct doms_channel *);
 
 bool doms_channel_set_broken(struct doms_channel *, enum doms_ring_broken);
 enum doms_ring_broken doms_channel_get_broken(const struct doms_channel *);
+
+void doms_channel_set_state(struct doms_channel *, uint32_t state);
+void doms_channel_beat(struct doms_channel *, uint64_t now);
 
 uint32_t doms_switch_epoch(void);
 

@@ -17,6 +17,7 @@
 
 #include "doms/channel.h"
 #include "doms/dom0-link.h"
+#include "doms/door-netif.h"
 #include "doms/ports.h"
 #include "doms/xenbus-device.h"
 #include "doms/xenstore.h"
@@ -195,7 +196,7 @@ take_events(void)
             backend_event(path);
         } else if (token[0] == XENBUS_FRONT_TOKEN[0]) {
             front_event(token);
-        } else {
+        } else if (!door_netif_event(path, token)) {
             dom0_link_event(path);
         }
         free(path);

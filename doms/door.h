@@ -41,5 +41,6 @@ struct doms_door {
 
 extern const struct doms_door door_socket;
 extern const struct doms_door door_xenbus;
+extern const struct doms_door door_netif;
 
 #endif /* doms/door.h */

@@ -78,7 +78,7 @@ netdev_doms_publish_state(const struct netdev_doms *dev,
     bool is_up;
 
     atomic_read_relaxed(&CONST_CAST(struct netdev_doms *, dev)->is_up, &is_up);
-    doms_health_set_state(ch->own, is_up ? DOMS_STATE_UP : DOMS_STATE_DOWN);
+    doms_channel_set_state(ch, is_up ? DOMS_STATE_UP : DOMS_STATE_DOWN);
 }
 
 /* The port has changed in a way that its guest and its users care about. */
@@ -351,23 +351,6 @@ report_broken(struct netdev_doms *dev, struct doms_channel *ch,
     }
 }
 
-/* Takes up to 'max' records out of 'r' and forgets them.  Returns how many
- * they were.  The count is taken once, so that a guest that goes on sending
- * cannot keep this going. */
-static uint32_t
-discard(struct doms_ring_reader *r, uint32_t max)
-{
-    uint32_t n = doms_ring_poll(r, max);
-    struct doms_record rec;
-    uint32_t i = 0;
-
-    while (i < n && doms_ring_peek(r, &rec)) {
-        i++;
-    }
-    doms_ring_release(r);
-    return i;
-}
-
 static int
 netdev_doms_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
                      int *qfill)
@@ -385,7 +368,7 @@ netdev_doms_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
     queue = &ch->queues[rxq->queue_id];
     atomic_read_relaxed(&dev->is_up, &is_up);
     if (OVS_UNLIKELY(!is_up)) {
-        port_io_add(&stats->down, discard(&queue->q.rx, NETDEV_MAX_BURST));
+        port_io_add(&stats->down, ch->io->discard(queue, NETDEV_MAX_BURST));
         if (queue->q.rx.broken) {
             report_broken(dev, ch, queue->q.rx.broken, &stats->bad_records);
         }
@@ -394,14 +377,14 @@ netdev_doms_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
     atomic_read_relaxed(&dev->mtu, &limits.mtu);
     limits.features = ch->features;
     limits.policer = &dev->ingress;
-    if (!port_io_rx(queue, batch, &limits, stats)) {
+    if (!ch->io->recv(queue, batch, &limits, stats)) {
         if (OVS_UNLIKELY(queue->q.rx.broken)) {
             report_broken(dev, ch, queue->q.rx.broken, &stats->bad_records);
         }
         return EAGAIN;
     }
     if (qfill) {
-        *qfill = doms_ring_poll(&queue->q.rx, UINT32_MAX);
+        *qfill = ch->io->backlog(queue);
     }
     return 0;
 }
@@ -414,7 +397,7 @@ netdev_doms_rxq_drain(struct netdev_rxq *rxq)
     struct doms_channel *ch = netdev_doms_channel(dev);
 
     if (ch && rxq->queue_id < ch->geometry.n_queues) {
-        discard(&ch->queues[rxq->queue_id].q.rx, UINT32_MAX);
+        ch->io->discard(&ch->queues[rxq->queue_id], UINT32_MAX);
     }
     return 0;
 }
@@ -453,7 +436,7 @@ netdev_doms_send(struct netdev *netdev_, int qid,
     limits.features = ch->features;
 
     ovs_mutex_lock(&txq->mutex);
-    port_io_tx(queue, batch, &limits, &txq->stats);
+    ch->io->send(queue, batch, &limits, &txq->stats);
     if (OVS_UNLIKELY(n_policed)) {
         port_io_add(&txq->stats.policed, n_policed);
     }

@@ -216,6 +216,33 @@ offload_from_guest(const struct doms_offload *o, uint64_t features,
     return true;
 }
 
+/* As offload_from_guest(), for a netfront: it tells that the checksum of
+ * 'packet' is still to be made, not where, and in 'gso_type', a DOMS_GSO_*,
+ * whether it is to be cut.  A netfront leaves IPv4 checksums to the switch
+ * whatever 'features' say, so that they are made here if need be. */
+bool
+offload_from_netfront(uint8_t gso_type, uint64_t features,
+                      struct dp_packet *packet)
+{
+    uint32_t length = dp_packet_size(packet);
+    uint8_t *frame = dp_packet_data(packet);
+    struct doms_offload o = { .flags = DOMS_OFFLOAD_NEEDS_CSUM,
+                              .gso_type = gso_type,
+                              .gso_size = 1 };
+    struct frame_headers h;
+
+    if (!find_headers(frame, length, &h)) {
+        return false;
+    }
+    if (!(features & DOMS_F_CSUM)) {
+        fill_csum(frame, &h);
+        return gso_type == DOMS_GSO_NONE;
+    }
+    o.csum_start = h.l4_ofs;
+    o.csum_offset = csum_field_ofs(h.proto);
+    return offload_from_guest(&o, features, packet);
+}
+
 /* Returns the payload bytes of each segment, so that a segment's network
  * packet is 'mtu' bytes, or 0 if not even its headers fit. */
 static uint32_t
@@ -227,11 +254,12 @@ segment_size(const struct frame_headers *h, int mtu)
 }
 
 /* Decides how 'packet', which offload_is_needed(), goes to a guest with
- * 'features' over a port with 'mtu'.  For OFFLOAD_PASS, fills in 'o'.  May
- * change the packet's checksum. */
+ * 'features' over a port with 'mtu'; a frame of more than 'max_length' bytes is
+ * cut up in any case.  For OFFLOAD_PASS, fills in 'o'.  May change the packet's
+ * checksum. */
 enum offload_verdict
 offload_to_guest(struct dp_packet *packet, uint64_t features, int mtu,
-                 struct doms_offload *o)
+                 uint32_t max_length, struct doms_offload *o)
 {
     uint32_t length = dp_packet_size(packet);
     uint8_t *frame = dp_packet_data(packet);
@@ -249,9 +277,7 @@ offload_to_guest(struct dp_packet *packet, uint64_t features, int mtu,
     if (segment && !segment_size(&h, mtu)) {
         return OFFLOAD_IMPOSSIBLE;
     }
-    /* The kernel's own interfaces, such as br0, make frames of up to 64 KiB,
-     * which no record holds. */
-    if (segment && (!(features & DOMS_F_TSO) || length > DOMS_FRAME_MAX)) {
+    if (segment && (!(features & DOMS_F_TSO) || length > max_length)) {
         return OFFLOAD_SEGMENT;
     }
     if (!(features & DOMS_F_CSUM)) {
@@ -311,13 +337,13 @@ finish_segment(uint8_t *segment, const struct frame_headers *h, uint32_t i,
 }
 
 /* Cuts 'packet', for which offload_to_guest() said OFFLOAD_SEGMENT, into
- * frames that fit 'mtu' and puts them into 'w', without publishing.  Adds what
- * was put to '*n_segments' and '*n_bytes'.  Returns false if the ring became
- * full; the receiver's TCP asks for the rest again. */
+ * frames that fit 'mtu' and calls 'emit' with 'aux' and each of them.  Adds what
+ * was taken to '*n_segments' and '*n_bytes'.  Returns false if 'emit' took one
+ * no more; the receiver's TCP asks for the rest again. */
 bool
-offload_segment_to_ring(const struct dp_packet *packet, int mtu,
-                        struct doms_ring_writer *w, uint32_t *n_segments,
-                        uint64_t *n_bytes)
+offload_segment(const struct dp_packet *packet, int mtu,
+                offload_emit_func *emit, void *aux, uint32_t *n_segments,
+                uint64_t *n_bytes)
 {
     uint8_t
         segment[DOMS_MTU_MAX + ETH_HEADER_LEN + MAX_VLANS * VLAN_HEADER_LEN];
@@ -338,7 +364,7 @@ offload_segment_to_ring(const struct dp_packet *packet, int mtu,
         memcpy(segment + h.payload_ofs, frame + h.payload_ofs + ofs, n);
         h.end = h.payload_ofs + n;
         finish_segment(segment, &h, i, ofs, ofs + n == payload);
-        if (!doms_ring_write(w, segment, h.payload_ofs + n, 0)) {
+        if (!emit(aux, segment, h.payload_ofs + n)) {
             return false;
         }
         *n_segments += 1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checksum and segmentation offload between a ring's records and dp_packets.
+ * Checksum and segmentation offload between a ring's records, or a netfront's
+ * requests, and dp_packets.
  *
  * A guest that has negotiated DOMS_F_CSUM or DOMS_F_TSO may hand over frames
  * whose checksum is still to be made, or which are still to be cut into
@@ -26,7 +27,7 @@
 enum offload_verdict {
     OFFLOAD_PASS,      /* Send it with the offload fields. */
     OFFLOAD_DONE,      /* Its checksum is made; send it as a plain frame. */
-    OFFLOAD_SEGMENT,   /* Call offload_segment_to_ring(). */
+    OFFLOAD_SEGMENT,   /* Call offload_segment(). */
     OFFLOAD_IMPOSSIBLE /* Its headers do not fit its flags; drop it. */
 };
 
@@ -41,8 +42,17 @@ offload_is_needed(const struct dp_packet *packet)
 
 bool offload_from_guest(const struct doms_offload *, uint64_t features,
                         struct dp_packet *);
+bool offload_from_netfront(uint8_t gso_type, uint64_t features,
+                           struct dp_packet *);
 enum offload_verdict offload_to_guest(struct dp_packet *, uint64_t features,
-                                      int mtu, struct doms_offload *);
+                                      int mtu, uint32_t max_length,
+                                      struct doms_offload *);
+
+/* Takes a segment, the 'length' bytes at 'frame'.  Returns false if there is
+ * no room for it. */
+typedef bool offload_emit_func(void *aux, const void *frame, uint32_t length);
+bool offload_segment(const struct dp_packet *, int mtu, offload_emit_func *,
+                     void *aux, uint32_t *n_segments, uint64_t *n_bytes);
 bool offload_segment_to_ring(const struct dp_packet *, int mtu,
                              struct doms_ring_writer *, uint32_t *n_segments,
                              uint64_t *n_bytes);

@@ -29,7 +29,8 @@
 enum packet_class { PACKET_SMALL, PACKET_JUMBO, PACKET_GSO, PACKET_N_CLASSES };
 #define PACKET_SMALL_ROOM 2048
 #define PACKET_JUMBO_ROOM 9728
-#define PACKET_GSO_ROOM DOMS_FRAME_MAX
+/* A netfront's are a little longer than a record's may be. */
+#define PACKET_GSO_ROOM 65344
 
 /* Room before the frame, for headers that the datapath pushes: as much as
  * ports of other types leave. */
@@ -66,7 +67,7 @@ packet_pool_get(void)
     return OVS_LIKELY(packet_pool__) ? packet_pool__ : packet_pool_create__();
 }
 
-/* Returns a packet with room for 'length' bytes (at most DOMS_FRAME_MAX) after
+/* Returns a packet with room for 'length' bytes (at most PACKET_GSO_ROOM) after
  * PACKET_HEADROOM, reset, of size 'length', with undefined contents. */
 static inline struct dp_packet *
 packet_pool_take(struct packet_pool *pool, uint32_t length)

@@ -151,6 +151,15 @@ PORT_IO_RX(struct doms_channel_queue *queue, struct dp_packet_batch *batch,
 
 /* To the guest. */
 
+/* Puts a segment into the ring 'w_'. */
+static bool
+emit_to_ring(void *w_, const void *frame, uint32_t length)
+{
+    struct doms_ring_writer *w = w_;
+
+    return doms_ring_write(w, frame, length, 0);
+}
+
 /* Sends 'packet', whose checksum or segmentation is still to be done, as one
  * record with offload fields if the guest can do it, otherwise as finished
  * frames.  Returns false if the ring is full. */
@@ -163,7 +172,8 @@ tx_offloaded(struct doms_ring_writer *w, struct dp_packet *packet,
     uint8_t *place;
 
     switch (
-        offload_to_guest(packet, limits->features, limits->mtu, &offload)) {
+        offload_to_guest(packet, limits->features, limits->mtu,
+                         DOMS_FRAME_MAX, &offload)) {
     case OFFLOAD_PASS:
         place = doms_ring_reserve(w, sizeof offload + length);
         if (!place) {
@@ -187,8 +197,8 @@ tx_offloaded(struct doms_ring_writer *w, struct dp_packet *packet,
     case OFFLOAD_SEGMENT: {
         uint32_t n_segments = 0;
         uint64_t n_bytes = 0;
-        bool ok = offload_segment_to_ring(packet, limits->mtu, w, &n_segments,
-                                          &n_bytes);
+        bool ok = offload_segment(packet, limits->mtu, emit_to_ring, w,
+                                  &n_segments, &n_bytes);
 
         port_io_add(&stats->packets, n_segments);
         port_io_add(&stats->bytes, n_bytes);

@@ -34,6 +34,7 @@
     PORT_COUNTER(policed)     /* Dropped: above the policing rate. */        \
     PORT_COUNTER(down)        /* Dropped: the port is set down. */           \
     PORT_COUNTER(bad_records) /* Times that a rule was broken. */            \
+    PORT_COUNTER(bad_grants)  /* Dropped: Xen could not copy them. */        \
     PORT_COUNTER(pool_misses) /* Packets that had to be allocated. */
 
 /* Counters of one transmit queue: what goes to the guest. */
@@ -47,6 +48,7 @@
     PORT_COUNTER(policed)    /* Dropped: above the QoS rate. */              \
     PORT_COUNTER(no_guest)   /* Dropped: no guest is attached. */            \
     PORT_COUNTER(bad_counts) /* Times that a rule was broken. */             \
+    PORT_COUNTER(bad_grants) /* Dropped: Xen could not copy them. */         \
     PORT_COUNTER(bells)      /* Doorbells rung for a sleeping guest. */
 
 #define PORT_COUNTER(NAME) uint64_t NAME;
@@ -82,9 +84,22 @@ typedef void port_io_tx_func(struct doms_channel_queue *,
                              const struct port_limits *,
                              struct port_tx_stats *);
 
-/* The variants in use. */
-extern port_io_rx_func *port_io_rx;
-extern port_io_tx_func *port_io_tx;
+/* How the packets of a kind of channel move. */
+struct doms_channel_io {
+    port_io_rx_func *recv;
+    port_io_tx_func *send;
+
+    /* Takes up to 'max' frames from the guest and forgets them.  Returns how
+     * many they were. */
+    uint32_t (*discard)(struct doms_channel_queue *, uint32_t max);
+
+    /* Returns how many frames, about, the guest has sent that have yet to be
+     * received. */
+    uint32_t (*backlog)(struct doms_channel_queue *);
+};
+
+/* Of the rings of common/ring.h; has the variants in use. */
+extern struct doms_channel_io port_io_ring;
 
 /* All variants; of these, doms/port-io-burst.c is compiled. */
 port_io_rx_func port_io_rx_generic;

@@ -17,7 +17,8 @@ VLOG_DEFINE_THIS_MODULE(doms_ports);
 /* How often the switch's heartbeat goes on. */
 #define HEARTBEAT_MS 500
 
-static const struct doms_door *const doors[] = { &door_socket, &door_xenbus };
+static const struct doms_door *const doors[] = { &door_socket, &door_xenbus,
+                                                &door_netif };
 
 /* A guest can come and go without end: the log must not grow with it. */
 static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 1024);
@@ -91,7 +92,7 @@ channel_suits(const struct doms_channel *ch, const struct netdev_doms *dev)
     OVS_REQUIRES(dev->mutex)
 {
     return ch->geometry.n_queues <= dev->requested_n_rxq
-           && (!dev->arena_is_set
+           && (!dev->arena_is_set || !ch->geometry.arena_size
                || ch->geometry.arena_size == dev->arena_size)
            && !(ch->features & ~netdev_doms_offered_features(dev))
            && (!dev->mac_is_set || eth_addr_equals(ch->mac, dev->guest_mac));
@@ -186,8 +187,8 @@ doms_ports_detach(struct doms_channel *ch, const char *why)
     ovs_mutex_unlock(&netdev_doms_mutex);
 
     if (dev) {
-        doms_health_set_state(ch->own,
-                              why ? DOMS_STATE_BROKEN : DOMS_STATE_CLOSED);
+        doms_channel_set_state(ch, why ? DOMS_STATE_BROKEN
+                                       : DOMS_STATE_CLOSED);
         ch->door->detached(ch);
         doms_channel_destroy_postponed(ch);
         doms_ports_wake();
@@ -200,7 +201,7 @@ void
 doms_ports_orphan(struct doms_channel *ch)
 {
     VLOG_INFO_RL(&rl, "guest %s is detached: its port has gone", ch->peer);
-    doms_health_set_state(ch->own, DOMS_STATE_CLOSED);
+    doms_channel_set_state(ch, DOMS_STATE_CLOSED);
     ovs_list_push_back(&orphans, &ch->orphan_node);
 }
 
@@ -235,7 +236,7 @@ beat_hearts(void)
             struct doms_channel *ch = netdev_doms_channel(dev);
 
             if (ch) {
-                DOMS_WRITE_ONCE(ch->own->heartbeat, (uint64_t) now);
+                doms_channel_beat(ch, now);
             }
         }
         ovs_mutex_unlock(&netdev_doms_mutex);

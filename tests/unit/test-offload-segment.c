@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tests of offload_segment_to_ring(): the segments are taken out of a ring as
+ * Tests of offload_segment(): the segments are taken out of a ring as
  * a guest takes them, checked one by one, and put together again.
  */
 #define _GNU_SOURCE
@@ -38,6 +38,13 @@ teardown(void **state)
     (void) state;
     ring_destroy(&ring);
     return 0;
+}
+
+/* Puts a segment into the ring 'w'. */
+static bool
+emit(void *w, const void *bytes, uint32_t length)
+{
+    return doms_ring_write(w, bytes, length, 0);
 }
 
 static struct dp_packet *
@@ -150,7 +157,7 @@ check_segments(const struct frame_spec *s, int mtu)
     uint64_t n_bytes = 11, bytes;
 
     assert_true(
-        offload_segment_to_ring(packet, mtu, &ring.w, &n_segments, &n_bytes));
+        offload_segment(packet, mtu, emit, &ring.w, &n_segments, &n_bytes));
     assert_int_equal(take_all(s, mtu, &n, &bytes), s->payload);
     assert_int_equal(n, (s->payload + mss - 1) / mss);
     /* The counts are added to. */
@@ -234,7 +241,7 @@ fin_and_psh_are_last_and_cwr_is_first(void **state)
     struct dp_packet *packet = make_packet(&s);
     uint32_t n = 0;
     uint64_t n_bytes = 0;
-    assert_true(offload_segment_to_ring(packet, 1500, &ring.w, &n, &n_bytes));
+    assert_true(offload_segment(packet, 1500, emit, &ring.w, &n, &n_bytes));
     doms_ring_publish(&ring.w);
     for (int i = 0; i < 3; i++) {
         assert_true(take_segment(&s));
@@ -259,7 +266,7 @@ full_ring_ends_it_and_keeps_what_was_put(void **state)
     uint32_t n_frames = 0;
 
     (void) state;
-    while (offload_segment_to_ring(packet, 1500, &ring.w, &n_segments,
+    while (offload_segment(packet, 1500, emit, &ring.w, &n_segments,
                                    &n_bytes)) {
         n_frames++;
         assert_int_equal(n_segments, n_frames * 42);
@@ -295,7 +302,7 @@ what_is_not_tcp_puts_nothing(void **state)
         struct dp_packet *packet = make_packet(&s);
 
         dp_packet_set_size(packet, length);
-        assert_true(offload_segment_to_ring(packet, 1500, &ring.w, &n_segments,
+        assert_true(offload_segment(packet, 1500, emit, &ring.w, &n_segments,
                                             &n_bytes));
         dp_packet_delete(packet);
     }

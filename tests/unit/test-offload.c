@@ -362,7 +362,7 @@ checksum_0_of_udp_becomes_ffff(void **state)
         packet = packet_make(frame.length);
         assert_true(offload_from_guest(&o, CSUM, packet));
         if (!ext) {
-            assert_int_equal(offload_to_guest(packet, 0, 1500, &unused),
+            assert_int_equal(offload_to_guest(packet, 0, 1500, DOMS_FRAME_MAX, &unused),
                              OFFLOAD_DONE);
         }
         packet_unmake(packet);
@@ -406,7 +406,8 @@ no_fields_and_no_frame_make_it_leave_the_packet(void **state)
         /* However the datapath may have changed it. */
         flags = prng_next(&p) & TX_FLAGS;
         *dp_packet_ol_flags_ptr(packet) |= flags;
-        offload_to_guest(packet, prng_next(&p) & BOTH, 50, &out);
+        offload_to_guest(packet, prng_next(&p) & BOTH, 50, DOMS_FRAME_MAX,
+                         &out);
         dp_packet_delete(packet);
     }
 }
@@ -445,7 +446,7 @@ verdict(const struct frame_spec *s, bool tso, uint64_t features, int mtu)
 
     frame_make(&frame, s);
     packet = tx_packet(s, tso);
-    v = offload_to_guest(packet, features, mtu, &o);
+    v = offload_to_guest(packet, features, mtu, DOMS_FRAME_MAX, &o);
     dp_packet_delete(packet);
     return v;
 }
@@ -515,7 +516,7 @@ checksum_is_right_for_a_guest_without_offloads(void **state)
 
         frame_make(&frame, &s);
         packet = tx_packet(&s, false);
-        assert_int_equal(offload_to_guest(packet, 0, 1500, &o), OFFLOAD_DONE);
+        assert_int_equal(offload_to_guest(packet, 0, 1500, DOMS_FRAME_MAX, &o), OFFLOAD_DONE);
         packet_unmake(packet);
         assert_true(frame_csum_is_right(&frame, s.v6, s.proto));
     }
@@ -537,7 +538,7 @@ fields_let_the_guest_finish_the_checksum(void **state)
         frame_make(&frame, &s);
         packet = tx_packet(&s, false);
         memset(&o, 0xff, sizeof o);
-        assert_int_equal(offload_to_guest(packet, CSUM, 1500, &o),
+        assert_int_equal(offload_to_guest(packet, CSUM, 1500, DOMS_FRAME_MAX, &o),
                          OFFLOAD_PASS);
         packet_unmake(packet);
         assert_int_equal(o.flags, DOMS_OFFLOAD_NEEDS_CSUM);
@@ -571,7 +572,7 @@ fields_let_the_guest_segment(void **state)
         s.tcp_options = 3;
         frame_make(&frame, &s);
         packet = tx_packet(&s, true);
-        assert_int_equal(offload_to_guest(packet, BOTH, 1500, &o),
+        assert_int_equal(offload_to_guest(packet, BOTH, 1500, DOMS_FRAME_MAX, &o),
                          OFFLOAD_PASS);
         assert_int_equal(o.gso_type, v6 ? DOMS_GSO_TCPV6 : DOMS_GSO_TCPV4);
         assert_int_equal(o.gso_size, 1500 - (frame.data - frame.l3));

@@ -247,8 +247,8 @@ static void
 every_way_to_break_a_ring_has_a_name_of_its_own(void **state)
 {
     (void) state;
-    for (int i = DOMS_RING_OK; i <= DOMS_RING_BAD_FLAGS; i++) {
-        for (int j = i + 1; j <= DOMS_RING_BAD_FLAGS + 1; j++) {
+    for (int i = DOMS_RING_OK; i <= DOMS_RING_BAD_REQUEST; i++) {
+        for (int j = i + 1; j <= DOMS_RING_BAD_REQUEST + 1; j++) {
             assert_string_not_equal(doms_ring_broken_to_string(i),
                                     doms_ring_broken_to_string(j));
         }
