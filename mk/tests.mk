@@ -14,6 +14,7 @@ OVS_UNIT_TESTS = $(TESTS)/test-port-request $(TESTS)/test-offload \
 $(TESTS)/test-port-request: $(B)/obj/config/port-request.o
 $(TESTS)/test-offload $(TESTS)/test-offload-segment: $(B)/obj/doms/offload.o
 $(TESTS)/test-policer: $(B)/obj/doms/policer.o
+$(TESTS)/test-netif-request: $(B)/obj/doms/netif-request.o
 $(TESTS)/test-xen-conf $(TESTS)/test-xen-files $(TESTS)/test-xen-keys \
     $(TESTS)/test-watchdog-judge: $(B)/obj/config/port-request.o
 $(TESTS)/test-xen-conf: $(B)/obj/tools/xen-conf.o
@@ -90,11 +91,14 @@ check-cppcheck:
 FUZZ_SECONDS = 60
 FUZZERS = $(patsubst tests/fuzz/fuzz-%.c,$(BUILD)/fuzz/fuzz-%,\
     $(wildcard tests/fuzz/fuzz-*.c))
+# What a target needs besides common/.
+FUZZ_netif = doms/netif-request.c
+$(BUILD)/fuzz/fuzz-netif: $(FUZZ_netif) doms/netif-request.h
 $(BUILD)/fuzz/fuzz-%: tests/fuzz/fuzz-%.c $(wildcard common/*.[ch])
 	@mkdir -p $(@D)
 	@echo "  FUZZ    $@"
 	@clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined \
-	    -fno-sanitize-recover=undefined -I. -o $@ $< common/*.c
+	    -fno-sanitize-recover=undefined -I. -o $@ $< common/*.c $(FUZZ_$*)
 fuzz: $(FUZZERS)
 	@tests/fuzz/make-seeds.py $(BUILD)/fuzz/seeds
 	@for f in $(notdir $(FUZZERS)); do \

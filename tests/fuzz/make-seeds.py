@@ -4,8 +4,9 @@
 
 usage: tests/fuzz/make-seeds.py FOLDER
 
-Writes FOLDER/fuzz-ring/* and FOLDER/fuzz-socket-msg/*: legal traffic, and each
-kind of broken rule once, so that a fuzzer need not find these by itself.
+Writes FOLDER/fuzz-ring/*, FOLDER/fuzz-socket-msg/* and FOLDER/fuzz-netif/*:
+legal traffic, and each kind of broken rule once, so that a fuzzer need not find
+these by itself.
 """
 
 import os
@@ -93,12 +94,52 @@ def messages():
     }
 
 
+def request(size, flags=0, offset=0, gref=8, number=1):
+    """Returns a slot of fuzz-netif.c: a request."""
+    return struct.pack('<IHHHH', gref, offset, flags, number, size)
+
+
+def extra(kind, flags=0, size=0, gso=0):
+    """Returns a slot of fuzz-netif.c: extra info."""
+    return struct.pack('<BBHBBHI', kind, flags, size, gso, 0, 0, 0)
+
+
+def netif_rings():
+    """Returns inputs of fuzz-netif.c by name."""
+    csum, more, info = 1, 4, 8
+    gso = (request(65226, csum | more | info, 64) + extra(1, 0, 1448, 1) +
+           request(4096, more) * 15 + request(3720))
+    return {
+        'frame': request(60) * 40,
+        'two': (request(1514, csum | more, 4000) + request(1460)) * 20,
+        'gso': gso * 3,
+        'gso6': request(6000, info | more) + extra(1, 0, 1440, 2) +
+                request(4096),
+        'extras': request(60, info) + extra(4, 1) + extra(1, 0, 1448, 1),
+        'twice': request(60, info) + extra(4, 1) + extra(4),
+        'multicast': request(60, info) + extra(2) + request(60),
+        'unknown': request(60, info) + extra(5),
+        'nothing': request(60, info) + extra(0),
+        'gso-size': request(60, info) + extra(1, 0, 0, 1),
+        'gso-type': request(60, info) + extra(1, 0, 1448, 3),
+        'beyond': request(60, 0, 4040),
+        'beyond-later': request(60, more) + request(9, 0, 4090),
+        'pieces': request(60, more) + request(50, more) + request(20) +
+                  request(60),
+        'runt': request(13) + request(60),
+        'empty': request(60, more) + request(0, more) + request(60),
+        'long': request(60, more) * 20,
+        'cut': request(60) + request(60, more),
+    }
+
+
 def main():
     """Writes all seeds."""
     if len(sys.argv) != 2:
         sys.exit('usage: make-seeds.py FOLDER')
     for target, seeds in (('fuzz-ring', rings()),
-                          ('fuzz-socket-msg', messages())):
+                          ('fuzz-socket-msg', messages()),
+                          ('fuzz-netif', netif_rings())):
         folder = os.path.join(sys.argv[1], target)
         os.makedirs(folder, exist_ok=True)
         for name, data in seeds.items():

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cases: guests with a stock netfront, and nothing of ours."""
 
-from case import case, check
+from case import case, check, find
 from domains import mbit
+from util import PATIENCE, wait_for
 
 
 def vif(number, words='', bridge='br0'):
@@ -12,37 +13,126 @@ def vif(number, words='', bridge='br0'):
             % (number, bridge, words))
 
 
-def stock(lab, names, kinds, vcpus=1, words=''):
+def stock(lab, names, kinds, vcpus=1, words='', first=1):
     """Makes guests of the letters 'names', each of its kind in the list
-    'kinds', without our driver.  The first has 10.0.0.1/24 and fd00::1/64, and
-    so on.  Returns them."""
+    'kinds', without our driver.  They are numbered from 'first' on; number 1 has
+    10.0.0.1/24 and fd00::1/64.  Returns them."""
     guests = [lab.create(name, kind, vcpus=vcpus, config=[vif(number, words)])
-              for number, (name, kind) in enumerate(zip(names, kinds), 1)]
-    for number, guest in enumerate(guests, 1):
+              for number, (name, kind) in enumerate(zip(names, kinds), first)]
+    for number, guest in enumerate(guests, first):
         guest.wait_up()
         guest.run('rmmod doms_front')
         guest.address('10.0.0.%d/24' % number, 'fd00::%d/64' % number)
     return guests
 
 
+def port_of(guest, handle=0):
+    """Returns the name of the port of a vif of 'guest'."""
+    return 'vif%d.%d' % (guest.domid, handle)
+
+
+def speeds(a, target, options=''):
+    """Returns the megabits a second from 'a' to 'target' and back."""
+    return (mbit(a.iperf(target, 3, options)),
+            mbit(a.iperf(target, 3, '-R ' + options)))
+
+
 @case
 def netif(lab):
     """A PVH and a PV guest with Debian's kernel and its own netfront: ping,
-    IPv6, TCP both ways, TSO on and off."""
-    lab.start_doms(watchdog=False)
-    a, b = stock(lab, 'ab', ['pvh', 'pv'])
+    IPv6, 9000 bytes, TCP both ways, TSO on and off; and both with a guest that
+    polls."""
+    doms = lab.start_doms(watchdog=False)
+    a, b = stock(lab, 'ab', ['pvh', 'pv'], words=',mtu=9000')
+    c = lab.create('c', 'pv')
+    c.wait_up()
+    lab.attach('c', 'mtu=9000')
+    c.address('10.0.0.3/24', 'fd00::3/64', mtu=9000)
     result = {}
-    for name, target in ('', '10.0.0.2'), ('6', 'fd00::2'):
+    for name, target in ('', '10.0.0.2'), ('6', 'fd00::2'), ('_c', '10.0.0.3'):
         a.reach(target)
         ping = a.ping(target)
         check(ping['received'] == ping['sent'],
               'ping %s lost packets: %s' % (target, ping))
         result['rtt%s_us' % name] = ping['rtt_us']
-    b.serve()
-    for name, options in ('', ''), ('_back', '-R'), ('_ipv6', '-6'):
-        target = 'fd00::2' if options == '-6' else '10.0.0.2'
-        result['mbit' + name] = mbit(a.iperf(target, 3, options))
     for guest in a, b:
+        guest.run('/bin/ip link set eth0 mtu 9000')
+    for target in '10.0.0.2', '10.0.0.3':
+        big = a.ping(target, count=3, size=8972, options='-M do')
+        check(big['received'] == 3,
+              'frames of 9000 bytes are lost: %s' % big)
+    for guest in a, b, c:
+        guest.run('/bin/ip link set eth0 mtu 1500')
+    for guest in b, c:
+        guest.serve()
+    result['mbit'], result['mbit_back'] = speeds(a, '10.0.0.2')
+    result['mbit_ipv6'], result['mbit_ipv6_back'] = speeds(a, 'fd00::2')
+    result['mbit_polling'], result['mbit_polling_back'] = speeds(a, '10.0.0.3')
+    for guest in a, b, c:
         guest.run('ethtool -K eth0 tso off')
-    result['mbit_no_tso'] = mbit(a.iperf('10.0.0.2', 3))
+    result['mbit_no_tso'], result['mbit_no_tso_back'] = speeds(a, '10.0.0.2')
+    result['mbit_no_tso_polling'] = speeds(a, '10.0.0.3')[0]
+    for guest in a, b:
+        port = doms.ports()[port_of(guest)]
+        check(port['door'] == 'netif' and port['state'] == 'up',
+              'the port of %s: %s' % (guest.name, port))
+        for counter in ('rx_bad_grants', 'tx_bad_grants', 'rx_bad_offload',
+                        'rx_oversize', 'rx_bad_records'):
+            check(port['counters'][counter] == 0, '%s of %s: %s'
+                  % (counter, guest.name, port['counters']))
     return result
+
+
+def detach(lab, doms, guest):
+    """Takes the vif of 'guest' away, as an operator does."""
+    lab.dom0('xl network-detach %s 0' % guest.name)
+    check(port_of(guest) not in doms.ports(), 'DomS still has the port')
+    wait_for('eth0 to go', lambda: guest.run(
+        '[ -e /sys/class/net/eth0 ]', check=False)[0])
+
+
+def attach(lab, guest, number, address):
+    """Gives 'guest' its vif again, as an operator does."""
+    line = vif(number)
+    lab.dom0("xl network-attach %s '%s'" % (guest.name,
+                                            find(r'"(.*)"', line)))
+    guest.address(address)
+
+
+@case
+def netif_reattach(lab):
+    """A stock guest's vif is taken away and given again, domsd is killed, the
+    guest is destroyed, rebooted, saved and restored: it finds the switch again,
+    and nothing is left over."""
+    doms = lab.start_doms(watchdog=False)
+    a, b = stock(lab, 'ab', ['pv', 'pv'])
+    a.reach('10.0.0.2')
+    before = lab.counters()
+    for _ in range(3):
+        detach(lab, doms, b)
+        attach(lab, b, 2, '10.0.0.2/24')
+        a.reach('10.0.0.2')
+    after = lab.counters()
+    for key in 'nodes', 'grants':
+        check(after[key] <= before[key], '%s: %s before, %s after'
+              % (key, before[key], after[key]))
+
+    link = a.run('/bin/ip -o link show eth0')
+    doms.kill_domsd()
+    a.reach('10.0.0.2')
+    check(a.run('/bin/ip -o link show eth0') == link,
+          'eth0 of a is not what it was')
+
+    b.destroy()
+    check(not lab.counters()['zombies'], 'there is a zombie')
+    wait_for('the port to go', lambda: port_of(b) not in doms.ports())
+    b, = stock(lab, 'b', ['pv'], first=2)
+    a.reach('10.0.0.2')
+
+    lab.dom0('xl save b /run/b.save', 2 * PATIENCE)
+    lab.wait_gone(b.domid)
+    lab.restore(b, '/run/b.save')
+    a.reach('10.0.0.2')
+    lab.dom0('rm /run/b.save')
+    check(not lab.counters()['zombies'], 'there is a zombie')
+    return {'nodes': after['nodes'], 'grants': after['grants']}
