@@ -52,10 +52,10 @@
 /* Why a ring is broken: the rule that the peer broke. */
 enum doms_ring_broken {
     DOMS_RING_OK,
-    DOMS_RING_BAD_HEAD,   /* More records than the ring has entries. */
-    DOMS_RING_BAD_TAIL,   /* More taken than put in, or counted back. */
-    DOMS_RING_BAD_LENGTH, /* Shorter than a header or longer than allowed. */
-    DOMS_RING_BAD_FLAGS,  /* A flag that this side did not agree to. */
+    DOMS_RING_BAD_HEAD,    /* More records than the ring has entries. */
+    DOMS_RING_BAD_TAIL,    /* More taken than put in, or counted back. */
+    DOMS_RING_BAD_LENGTH,  /* Shorter than a header or longer than allowed. */
+    DOMS_RING_BAD_FLAGS,   /* A flag that this side did not agree to. */
     DOMS_RING_BAD_REQUEST, /* A netfront's request that makes no sense. */
 };
 

@@ -42,21 +42,21 @@ struct doms_channel_queue {
     OVS_ALIGNED_VAR(CACHE_LINE_SIZE) struct doms_queue q;
 
     struct netif_queue *netif; /* A netfront's rings, or NULL. */
-    int bell_fd;      /* A socket, rung to wake the guest, or -1. */
-    int peer_bell_fd; /* A socket that the guest rings, or -1. */
-    uint32_t *ends;   /* Private memory of 'q.tx'. */
+    int bell_fd;               /* A socket, rung to wake the guest, or -1. */
+    int peer_bell_fd;          /* A socket that the guest rings, or -1. */
+    uint32_t *ends;            /* Private memory of 'q.tx'. */
 };
 
 struct doms_channel {
-    const struct doms_door *door;  /* Who made it. */
+    const struct doms_door *door;     /* Who made it. */
     const struct doms_channel_io *io; /* How its packets move. */
-    char *peer;                    /* The guest's name. */
-    struct doms_geometry geometry; /* Agreed with the guest; no arena if the
+    char *peer;                       /* The guest's name. */
+    struct doms_geometry geometry;    /* Agreed with the guest; no arena if the
                                     * rings are a netfront's. */
-    uint64_t features;             /* DOMS_F_* in force. */
-    uint32_t epoch;                /* Of this life of the switch. */
-    pid_t pid;                     /* A local guest's process, or 0. */
-    struct eth_addr mac;           /* The guest's address. */
+    uint64_t features;                /* DOMS_F_* in force. */
+    uint32_t epoch;                   /* Of this life of the switch. */
+    pid_t pid;                        /* A local guest's process, or 0. */
+    struct eth_addr mac;              /* The guest's address. */
 
     struct doms_health *own;              /* The switch's group, or NULL: the
                                            * rings are a netfront's. */

@@ -194,7 +194,7 @@ read_description(const char *name)
             shash_add(&described, name, NULL);
         }
         if (parse_words(&batch.ops[2], name, &request, why)) {
-            port_maker_want(&request, vm_uuid, serial);
+            port_maker_want(&request, vm_uuid, serial, true);
         } else {
             VLOG_WARN_RL(&rl, "port of guest %s: %s", name, why);
             tell_status(name, serial, why);

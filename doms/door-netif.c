@@ -214,6 +214,10 @@ door_open(void)
         opened = true;
         xenstore_watch(NETIF_BACKENDS, BACKENDS_TOKEN);
         scan_backends();
+        /* All ports are to be wanted before any that is not is removed. */
+        while (!ovs_list_is_empty(&dirty)) {
+            run_first_dirty();
+        }
         VLOG_INFO("netif door is open");
     }
     return true;

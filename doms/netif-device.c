@@ -17,7 +17,6 @@
 #include "doms/ports.h"
 #include "doms/xenstore.h"
 #include "openvswitch/vlog.h"
-#include "packets.h"
 #include "timeval.h"
 #include "util.h"
 
@@ -157,6 +156,7 @@ device_begin(struct netif_device *dev, const struct sight *see)
 {
     char why[PORT_REQUEST_WHY_SIZE];
     struct port_request r;
+    char *serial;
 
     dev->begun = true;
     dev->complained = true; /* By an earlier life of the switch, perhaps. */
@@ -166,16 +166,14 @@ device_begin(struct netif_device *dev, const struct sight *see)
                    && see->front == XENBUS_CONNECTED;
     dev->wake = LLONG_MAX;
     device_watch_front(dev, true);
-    if (netif_port_read(&r, dev->back, dev->port, why, sizeof why)) {
-        char *serial = xasprintf("vif %s " ETH_ADDR_FMT " %u %u %d", r.bridge,
-                                 ETH_ADDR_BYTES_ARGS(r.mac), r.mtu, r.queues,
-                                 r.tag);
-
-        port_maker_want(&r, NULL, serial);
-        free(serial);
+    if (netif_port_read(&r, &serial, dev->back, dev->port, why, sizeof why)) {
+        /* A guest that is rebooted or restored has its address again while
+         * the port of its earlier life may still be there. */
+        port_maker_want(&r, NULL, serial, false);
     } else {
         device_fail(dev, why);
     }
+    free(serial);
 }
 
 /* Forgets what device_begin() began. */
@@ -367,8 +365,7 @@ device_step(struct netif_device *dev, const struct sight *see)
     case XENBUS_CONNECTED:
         return step_connected(dev, see);
     case XENBUS_CLOSING:
-        if (see->front == XENBUS_CLOSED
-            || see->front == XENBUS_INITIALISING) {
+        if (see->front == XENBUS_CLOSED || see->front == XENBUS_INITIALISING) {
             device_set_state(dev, XENBUS_CLOSED);
             return true;
         }

@@ -45,9 +45,10 @@
 
 /* What a netfront says about one queue. */
 struct netif_queue_wish {
-    uint32_t tx_ref;  /* Grant of the page with what the guest sends. */
-    uint32_t rx_ref;  /* Grant of the page with what it receives. */
-    uint32_t tx_port; /* Event channels, in the guest; the same if not split. */
+    uint32_t tx_ref; /* Grant of the page with what the guest sends. */
+    uint32_t rx_ref; /* Grant of the page with what it receives. */
+    uint32_t
+        tx_port; /* Event channels, in the guest; the same if not split. */
     uint32_t rx_port;
 };
 

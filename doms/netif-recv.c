@@ -16,7 +16,7 @@ VLOG_DEFINE_THIS_MODULE(doms_netif_recv);
 /* A frame may be longer than the MTU by its header and two VLAN tags. */
 #define FRAME_OVERHEAD (ETH_HEADER_LEN + 2 * VLAN_HEADER_LEN)
 
-BUILD_ASSERT_DECL(NETIF_PAGE_SIZE * NETIF_MAX_PIECES > PACKET_GSO_ROOM);
+BUILD_ASSERT_DECL(NETIF_PAGE_SIZE *NETIF_MAX_PIECES > PACKET_GSO_ROOM);
 
 /* Returns how many requests there are; 0 if a rule is broken. */
 static inline uint32_t
@@ -38,8 +38,8 @@ available(struct doms_channel_queue *queue)
 static inline void
 read_slot(const struct netif_queue *nq, uint32_t count, union netif_slot *slot)
 {
-    const union netif_slot *shared = (const void *)
-        &nq->tx->ring[count & (NETIF_RING_SIZE - 1)];
+    const union netif_slot *shared = (const void *) &nq->tx
+                                         ->ring[count & (NETIF_RING_SIZE - 1)];
 
     for (size_t i = 0; i < ARRAY_SIZE(slot->words); i++) {
         slot->words[i] = DOMS_READ_ONCE(shared->words[i]);
@@ -177,8 +177,8 @@ is_copied(struct netif_receiver *r, const struct netif_arrival *a)
     for (uint32_t i = 0; i < a->n_copies; i++) {
         if (OVS_UNLIKELY(r->copies[a->first_copy + i].status != GNTST_okay)) {
             for (uint32_t j = 0; j < a->n_responses; j++) {
-                struct netif_tx_response *response =
-                    &r->responses[a->first_response + j];
+                struct netif_tx_response
+                    *response = &r->responses[a->first_response + j];
 
                 if (response->status == NETIF_RSP_OKAY) {
                     response->status = NETIF_RSP_ERROR;
@@ -233,8 +233,7 @@ respond(struct doms_channel_queue *queue)
         return;
     }
     for (uint32_t i = 0; i < r->n_responses; i++) {
-        nq->tx->ring[(old + i) & (NETIF_RING_SIZE - 1)]
-            .rsp = r->responses[i];
+        nq->tx->ring[(old + i) & (NETIF_RING_SIZE - 1)].rsp = r->responses[i];
     }
     DOMS_STORE_RELEASE(&nq->tx->rsp_prod, new);
     netif_keep_quiet(&nq->tx->req_event, &r->req_event, new);

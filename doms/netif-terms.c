@@ -46,11 +46,25 @@ add_bridge(char *words[], int *n, char *bridge)
     words[(*n)++] = xasprintf("bridge=%s", bridge);
 }
 
+/* Returns a string that is the same for the same 'n' words, and no other port's
+ * serial. */
+static char *
+words_to_serial(char *const words[], int n)
+{
+    struct ds s = DS_EMPTY_INITIALIZER;
+
+    for (int i = 0; i < n; i++) {
+        ds_put_format(&s, "%s%s", i ? " " : "", words[i]);
+    }
+    return ds_steal_cstr(&s);
+}
+
 /* Makes '*request' what Dom0 has written to the backend's directory 'back' of
- * the port to be named 'name'.  Returns true, or false and 'why' it is no
- * port. */
+ * the port to be named 'name', and '*serial' a string for the caller to free
+ * that is the same as long as Dom0 wants the same.  Returns true, or false and
+ * 'why' it is no port. */
 bool
-netif_port_read(struct port_request *request, const char *back,
+netif_port_read(struct port_request *request, char **serial, const char *back,
                 const char *name, char *why, size_t why_size)
 {
     enum { BRIDGE, MAC, MTU };
@@ -75,6 +89,7 @@ netif_port_read(struct port_request *request, const char *back,
     }
     words[n++] = xasprintf("queues=%d",
                            MAX(1, MIN(count_cpu_cores(), MAX_QUEUES)));
+    *serial = words_to_serial(words, n);
     ok = !port_request_parse(request, n, words, why, why_size);
     while (n) {
         free(words[--n]);

@@ -33,8 +33,8 @@ struct netif_wish {
     struct netif_queue_wish queues[DOMS_MAX_QUEUES];
 };
 
-bool netif_port_read(struct port_request *, const char *back, const char *name,
-                     char *why, size_t why_size);
+bool netif_port_read(struct port_request *, char **serial, const char *back,
+                     const char *name, char *why, size_t why_size);
 void netif_offer_write(const char *back, const struct doms_port_config *);
 const char *netif_wish_read(struct netif_wish *, const char *front,
                             uint32_t max_queues);

@@ -171,9 +171,8 @@ tx_offloaded(struct doms_ring_writer *w, struct dp_packet *packet,
     uint32_t length = dp_packet_size(packet);
     uint8_t *place;
 
-    switch (
-        offload_to_guest(packet, limits->features, limits->mtu,
-                         DOMS_FRAME_MAX, &offload)) {
+    switch (offload_to_guest(packet, limits->features, limits->mtu,
+                             DOMS_FRAME_MAX, &offload)) {
     case OFFLOAD_PASS:
         place = doms_ring_reserve(w, sizeof offload + length);
         if (!place) {

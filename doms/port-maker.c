@@ -25,6 +25,7 @@ struct wanted {
     struct port_request request;
     char *vm_uuid; /* The guest's UUID, or NULL. */
     char *serial;
+    bool mac_is_own;             /* Is its address to be no other port's? */
     enum port_maker_state state; /* NONE: it is to go. */
     bool in_txn;                 /* Is it in 'txn'? */
     char *problem;               /* In FAILED. */
@@ -99,10 +100,11 @@ set_problem(struct wanted *w, char *problem)
 }
 
 /* Wants the port of 'request', which comes with the guest's 'vm_uuid', or
- * NULL, and 'serial'. */
+ * NULL, and 'serial'.  With 'mac_is_own', it is not made if another port has
+ * its address. */
 void
 port_maker_want(const struct port_request *request, const char *vm_uuid,
-                const char *serial)
+                const char *serial, bool mac_is_own)
 {
     struct wanted *w = shash_find_data(&wanted_ports, request->name);
 
@@ -115,6 +117,7 @@ port_maker_want(const struct port_request *request, const char *vm_uuid,
     w->vm_uuid = nullable_xstrdup(vm_uuid);
     free(w->serial);
     w->serial = xstrdup(serial);
+    w->mac_is_own = mac_is_own;
     w->in_txn = false;
     set_state(w, PORT_MAKER_PENDING);
 }
@@ -305,7 +308,8 @@ compose_wanted(struct wanted *w)
         return;
     }
     bridge = find_bridge(&w->request, &problem);
-    user = w->request.has_mac ? find_mac_user(&w->request) : NULL;
+    user = w->request.has_mac && w->mac_is_own ? find_mac_user(&w->request)
+                                               : NULL;
     if (!problem && port
         && (port->n_interfaces != 1
             || strcmp(port->interfaces[0]->type, PORT_ROWS_TYPE))) {

@@ -31,7 +31,7 @@ enum port_maker_state {
 void port_maker_set_remote(const char *remote);
 
 void port_maker_want(const struct port_request *, const char *vm_uuid,
-                     const char *serial);
+                     const char *serial, bool mac_is_own);
 void port_maker_drop(const char *name);
 void port_maker_prune(void);
 enum port_maker_state port_maker_state(const char *name, const char **serial,

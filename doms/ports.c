@@ -18,7 +18,7 @@ VLOG_DEFINE_THIS_MODULE(doms_ports);
 #define HEARTBEAT_MS 500
 
 static const struct doms_door *const doors[] = { &door_socket, &door_xenbus,
-                                                &door_netif };
+                                                 &door_netif };
 
 /* A guest can come and go without end: the log must not grow with it. */
 static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 1024);
@@ -187,8 +187,8 @@ doms_ports_detach(struct doms_channel *ch, const char *why)
     ovs_mutex_unlock(&netdev_doms_mutex);
 
     if (dev) {
-        doms_channel_set_state(ch, why ? DOMS_STATE_BROKEN
-                                       : DOMS_STATE_CLOSED);
+        doms_channel_set_state(ch,
+                               why ? DOMS_STATE_BROKEN : DOMS_STATE_CLOSED);
         ch->door->detached(ch);
         doms_channel_destroy_postponed(ch);
         doms_ports_wake();

@@ -350,12 +350,14 @@ xen_ports_init(struct xen_ports *ports, struct xs_handle *xs, const char *dir,
 {
     *ports = (struct xen_ports){ .xs = xs, .dir = dir, .domain = domain };
     shash_init(&ports->closing);
+    shash_init(&ports->taken);
 }
 
 void
 xen_ports_destroy(struct xen_ports *ports)
 {
     shash_destroy_free_data(&ports->closing);
+    shash_destroy_free_data(&ports->taken);
 }
 
 void
@@ -387,6 +389,7 @@ xen_ports_run(struct xen_ports *ports, struct xen_pass *pass)
         pass->doms = xen_domains_find(&work.domains, ports->domain);
         error = run_ports(&work);
         xen_leftovers_run(&work);
+        xen_vifs_run(&work);
         xen_domains_destroy(&work.domains);
     }
     xen_files_destroy(&work.files);

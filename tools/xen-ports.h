@@ -15,6 +15,9 @@
  *
  * A file that cannot be understood changes nothing for its port.
  *
+ * A vif that xl has given a guest, with DomS as its backend, is given to it
+ * again when DomS has died.
+ *
  * Thread-safety: none.
  */
 
@@ -39,6 +42,8 @@ struct xen_ports {
     const char *domain;   /* The name of the domain DomS. */
     struct shash closing; /* Path of each backend that is being closed: when
                            * its time is over (long long int, time_msec()). */
+    struct shash taken;   /* Path of each front of a vif that was taken from
+                           * its guest: when to give it again. */
 };
 
 void xen_ports_init(struct xen_ports *, struct xs_handle *, const char *dir,

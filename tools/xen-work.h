@@ -2,7 +2,8 @@
 /*
  * A pass of xen-ports.h at work; only its own files need this.
  *
- * xen-ports.c makes what is wanted, xen-leftovers.c takes away what is not.
+ * xen-ports.c makes what is wanted, xen-leftovers.c takes away what is not, and
+ * xen-vifs.c gives stock netfronts a DomS that was made anew.
  *
  * Thread-safety: none.
  */
@@ -27,5 +28,9 @@ void xen_told(struct svec *lines, const char *name, const char *format, ...)
 /* Takes away, a step at a time, the pairs and the descriptions that nobody
  * wants any more. */
 void xen_leftovers_run(struct xen_work *);
+
+/* Takes the vifs whose backend was a DomS that has died from their guests, and
+ * gives them again, a step at a time. */
+void xen_vifs_run(struct xen_work *);
 
 #endif /* tools/xen-work.h */

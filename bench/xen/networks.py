@@ -69,10 +69,10 @@ class Network:
         """Has whatever polls do so without ever sleeping, for the trace."""
 
 
-def vif(number, words=''):
+def vif(number, words='', bridge='xenbr0'):
     """Returns the line that gives guest 'number' a netfront."""
-    return 'vif=["mac=00:16:3e:00:00:%02x,bridge=xenbr0%s"]' % (number + 1,
-                                                                words)
+    return 'vif=["mac=00:16:3e:00:00:%02x,bridge=%s%s"]' % (number + 1,
+                                                            bridge, words)
 
 
 class NetbackDom0(Network):
@@ -155,8 +155,24 @@ class Doms(DomsDefault):
             guest.run('ethtool --set-priv-flags eth0 yield on')
 
 
+class DomsNetif(DomsDefault):
+    """DomS as it is installed, and the guests' own netfronts."""
+
+    name = 'netif'
+    title = 'DomS, netfront'
+
+    def config(self, number):
+        return [vif(number, ',backend=' + self.switch.name, 'br0')]
+
+    def attach(self, number):
+        pass
+
+    def spin(self):
+        self.switch.vsctl('set Open_vSwitch . other_config:pmd-maxsleep=0')
+
+
 NETWORKS = {network.name: network
             for network in (NetbackDom0, NetbackDom0Apart, NetbackDomain,
-                            Doms, DomsDefault)}
+                            Doms, DomsDefault, DomsNetif)}
 # Those of which the hypervisor is traced.
-TRACED = ('netback-dom0', 'netback-domain', 'doms')
+TRACED = ('netback-dom0', 'netback-domain', 'doms', 'netif')

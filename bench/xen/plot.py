@@ -31,7 +31,7 @@ PANELS = (
 )
 # What a number is divided by.
 SCALE = {'udp64_pps': 1000, 'udp1400_pps': 1000, 'rtt_p50_us': 1000}
-COLOURS = ('#888888', '#bbbbbb', '#5b8db8', '#d1603d', '#e8b08f')
+COLOURS = ('#888888', '#bbbbbb', '#5b8db8', '#d1603d', '#e8b08f', '#7a9a4f')
 
 
 def block(name, results, networks, numbers):

@@ -121,11 +121,11 @@ extra_info_stands_after_the_first_request(void **state)
                      NETIF_COMPLETE);
     assert_int_equal(frame.gso_type, XEN_NETIF_GSO_TYPE_TCPV6);
     assert_int_equal(frame.pieces[0].length, 6000 - 4096);
-    assert_int_equal(ADD(request(0, 60, EXTRA),
-                         extra(XEN_NETIF_EXTRA_TYPE_HASH,
-                               XEN_NETIF_EXTRA_FLAG_MORE),
-                         gso(XEN_NETIF_GSO_TYPE_TCPV4, 1460, 0)),
-                     NETIF_COMPLETE);
+    assert_int_equal(
+        ADD(request(0, 60, EXTRA),
+            extra(XEN_NETIF_EXTRA_TYPE_HASH, XEN_NETIF_EXTRA_FLAG_MORE),
+            gso(XEN_NETIF_GSO_TYPE_TCPV4, 1460, 0)),
+        NETIF_COMPLETE);
     assert_int_equal(frame.gso_type, XEN_NETIF_GSO_TYPE_TCPV4);
 }
 
@@ -143,8 +143,7 @@ each_slot_is_answered(void **state)
         assert_int_equal(responses[i].status,
                          i == 1 ? NETIF_RSP_NULL : NETIF_RSP_ERROR);
         if (i != 1) {
-            assert_int_equal(responses[i].id,
-                             frame.pieces[i ? i - 1 : 0].id);
+            assert_int_equal(responses[i].id, frame.pieces[i ? i - 1 : 0].id);
         }
     }
 }
@@ -239,11 +238,11 @@ extra_info_is_of_a_known_type_once(void **state)
             break;
         }
     }
-    assert_int_equal(ADD(request(0, 60, EXTRA),
-                         extra(XEN_NETIF_EXTRA_TYPE_HASH,
-                               XEN_NETIF_EXTRA_FLAG_MORE),
-                         extra(XEN_NETIF_EXTRA_TYPE_HASH, 0)),
-                     NETIF_BROKEN);
+    assert_int_equal(
+        ADD(request(0, 60, EXTRA),
+            extra(XEN_NETIF_EXTRA_TYPE_HASH, XEN_NETIF_EXTRA_FLAG_MORE),
+            extra(XEN_NETIF_EXTRA_TYPE_HASH, 0)),
+        NETIF_BROKEN);
     check_why("twice");
 }
 
@@ -258,9 +257,9 @@ segmentation_has_a_type_and_a_size(void **state)
         assert_int_equal(ADD(request(0, 60, EXTRA), gso(type, 1, 0)),
                          ok ? NETIF_COMPLETE : NETIF_BROKEN);
     }
-    assert_int_equal(ADD(request(0, 60, EXTRA),
-                         gso(XEN_NETIF_GSO_TYPE_TCPV4, 0, 0)),
-                     NETIF_BROKEN);
+    assert_int_equal(
+        ADD(request(0, 60, EXTRA), gso(XEN_NETIF_GSO_TYPE_TCPV4, 0, 0)),
+        NETIF_BROKEN);
     check_why("no bytes");
 }
 

@@ -266,8 +266,8 @@ full_ring_ends_it_and_keeps_what_was_put(void **state)
     uint32_t n_frames = 0;
 
     (void) state;
-    while (offload_segment(packet, 1500, emit, &ring.w, &n_segments,
-                                   &n_bytes)) {
+    while (
+        offload_segment(packet, 1500, emit, &ring.w, &n_segments, &n_bytes)) {
         n_frames++;
         assert_int_equal(n_segments, n_frames * 42);
     }
@@ -303,7 +303,7 @@ what_is_not_tcp_puts_nothing(void **state)
 
         dp_packet_set_size(packet, length);
         assert_true(offload_segment(packet, 1500, emit, &ring.w, &n_segments,
-                                            &n_bytes));
+                                    &n_bytes));
         dp_packet_delete(packet);
     }
     assert_int_equal(n_segments, 0);

@@ -362,8 +362,9 @@ checksum_0_of_udp_becomes_ffff(void **state)
         packet = packet_make(frame.length);
         assert_true(offload_from_guest(&o, CSUM, packet));
         if (!ext) {
-            assert_int_equal(offload_to_guest(packet, 0, 1500, DOMS_FRAME_MAX, &unused),
-                             OFFLOAD_DONE);
+            assert_int_equal(
+                offload_to_guest(packet, 0, 1500, DOMS_FRAME_MAX, &unused),
+                OFFLOAD_DONE);
         }
         packet_unmake(packet);
         assert_int_equal(frame_get16(frame.bytes + frame.csum), 0xffff);
@@ -516,7 +517,8 @@ checksum_is_right_for_a_guest_without_offloads(void **state)
 
         frame_make(&frame, &s);
         packet = tx_packet(&s, false);
-        assert_int_equal(offload_to_guest(packet, 0, 1500, DOMS_FRAME_MAX, &o), OFFLOAD_DONE);
+        assert_int_equal(offload_to_guest(packet, 0, 1500, DOMS_FRAME_MAX, &o),
+                         OFFLOAD_DONE);
         packet_unmake(packet);
         assert_true(frame_csum_is_right(&frame, s.v6, s.proto));
     }
@@ -538,8 +540,9 @@ fields_let_the_guest_finish_the_checksum(void **state)
         frame_make(&frame, &s);
         packet = tx_packet(&s, false);
         memset(&o, 0xff, sizeof o);
-        assert_int_equal(offload_to_guest(packet, CSUM, 1500, DOMS_FRAME_MAX, &o),
-                         OFFLOAD_PASS);
+        assert_int_equal(
+            offload_to_guest(packet, CSUM, 1500, DOMS_FRAME_MAX, &o),
+            OFFLOAD_PASS);
         packet_unmake(packet);
         assert_int_equal(o.flags, DOMS_OFFLOAD_NEEDS_CSUM);
         assert_int_equal(o.gso_type, DOMS_GSO_NONE);
@@ -572,8 +575,9 @@ fields_let_the_guest_segment(void **state)
         s.tcp_options = 3;
         frame_make(&frame, &s);
         packet = tx_packet(&s, true);
-        assert_int_equal(offload_to_guest(packet, BOTH, 1500, DOMS_FRAME_MAX, &o),
-                         OFFLOAD_PASS);
+        assert_int_equal(
+            offload_to_guest(packet, BOTH, 1500, DOMS_FRAME_MAX, &o),
+            OFFLOAD_PASS);
         assert_int_equal(o.gso_type, v6 ? DOMS_GSO_TCPV6 : DOMS_GSO_TCPV4);
         assert_int_equal(o.gso_size, 1500 - (frame.data - frame.l3));
         /* What this side says, the other accepts. */

@@ -68,7 +68,7 @@ make_tree() {
 make_guest() {
     local name inputs root=$work/guest
     [ -f "$module" ] || fail "$module is missing; run 'make module' first"
-    inputs=("$(digest "$0" "$lib" "$here/init-guest" "$here"/{grants,udp-blast}.c \
+    inputs=("$(digest "$0" "$lib" "$here/init-guest" "$here"/{grants,udp-blast,bad-netfront}.c \
                    "$here"/hostile-*.[ch] "$top"/common/*.h \
                    "$module" /bin/busybox)"
             "$(cat "$cache/.tree.key" "$cache/.kernel.key")")
@@ -92,6 +92,9 @@ make_guest() {
         "$here/grants.c" -lxengnttab -lxenstore -lxentoolcore -lxentoollog -lpthread -ldl
     gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static \
         -o "$root/bin/udp-blast" "$here/udp-blast.c"
+    gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static \
+        -o "$root/bin/bad-netfront" "$here/bad-netfront.c" -lxengnttab \
+        -lxenevtchn -lxenstore -lxentoolcore -lxentoollog -lpthread -ldl
     gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -I "$top" \
         -o "$root/bin/hostile-switch" "$here"/hostile-*.c \
         -lxengnttab -lxenstore -lxentoolcore -lxentoollog -lpthread -ldl

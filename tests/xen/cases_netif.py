@@ -65,6 +65,15 @@ def netif(lab):
         guest.run('/bin/ip link set eth0 mtu 1500')
     for guest in b, c:
         guest.serve()
+    job = a.start_iperf('10.0.0.2', 5)
+    mapped = lab.grants()
+    a.finish_iperf(job)
+    for guest in a, b:
+        # Xen's console and xenstore pages of a guest are Dom0's to map.
+        n = mapped[guest.domid]
+        check(2 <= n <= 4, '%d pages of %s are mapped, its rings are 2'
+              % (n, guest.name))
+        result['mapped_' + guest.name] = n
     result['mbit'], result['mbit_back'] = speeds(a, '10.0.0.2')
     result['mbit_ipv6'], result['mbit_ipv6_back'] = speeds(a, 'fd00::2')
     result['mbit_polling'], result['mbit_polling_back'] = speeds(a, '10.0.0.3')
@@ -74,6 +83,7 @@ def netif(lab):
     result['mbit_no_tso_polling'] = speeds(a, '10.0.0.3')[0]
     for guest in a, b:
         port = doms.ports()[port_of(guest)]
+        result['full_' + guest.name] = port['counters']['tx_ring_full']
         check(port['door'] == 'netif' and port['state'] == 'up',
               'the port of %s: %s' % (guest.name, port))
         for counter in ('rx_bad_grants', 'tx_bad_grants', 'rx_bad_offload',
@@ -93,18 +103,18 @@ def detach(lab, doms, guest):
 
 def attach(lab, guest, number, address):
     """Gives 'guest' its vif again, as an operator does."""
-    line = vif(number)
-    lab.dom0("xl network-attach %s '%s'" % (guest.name,
-                                            find(r'"(.*)"', line)))
+    words = find(r'"(.*)"', vif(number)).replace(',', ' ')
+    lab.dom0('xl network-attach %s %s' % (guest.name, words))
     guest.address(address)
 
 
 @case
 def netif_reattach(lab):
     """A stock guest's vif is taken away and given again, domsd is killed, the
-    guest is destroyed, rebooted, saved and restored: it finds the switch again,
-    and nothing is left over."""
-    doms = lab.start_doms(watchdog=False)
+    guest is destroyed, saved and restored, DomS is destroyed: it finds the switch
+    again, and nothing is left over."""
+    doms = lab.start_doms()
+    lab.dom0('printf "stable_s=1\nrestart_limit=0\n" >>/etc/doms/doms.conf')
     a, b = stock(lab, 'ab', ['pv', 'pv'])
     a.reach('10.0.0.2')
     before = lab.counters()
@@ -135,4 +145,65 @@ def netif_reattach(lab):
     a.reach('10.0.0.2')
     lab.dom0('rm /run/b.save')
     check(not lab.counters()['zombies'], 'there is a zombie')
+    lab.dom0('xl destroy doms')
+    doms = lab.wait_doms(other_than=doms.domid)
+    for number, guest in enumerate((a, b), 1):
+        wait_for('the vif of %s to be there again' % guest.name,
+                 lambda: doms.ports().get(port_of(guest), {}).get('state')
+                 == 'up')
+        guest.address('10.0.0.%d/24' % number)
+    a.reach('10.0.0.2')
+    detach(lab, doms, b)
+    check(not lab.counters()['zombies'], 'there is a zombie')
     return {'nodes': after['nodes'], 'grants': after['grants']}
+
+
+# What each attack of bad-netfront comes to, and the counter of the port that
+# tells of it.
+ATTACKS = (
+    ('far', 'closed', None),
+    ('backwards', 'closed', None),
+    ('not-whole', 'closed', None),
+    ('many', 'closed', None),
+    ('beyond', 'closed', None),
+    ('unknown-extra', 'closed', None),
+    ('unknown-gso', 'closed', None),
+    ('race', 'closed', None),
+    ('no-grant', 'answered -1', 'rx_bad_grants'),
+    ('runt', 'answered -1', 'rx_bad_offload'),
+    ('false-gso', 'answered 0', 'rx_bad_offload'),
+)
+
+
+@case
+def netif_hostile(lab):
+    """A program in place of a netfront breaks each rule of the rings in turn,
+    and rewrites requests while DomS reads them: its vif is closed, or the frame
+    dropped, and neither DomS nor another guest notices."""
+    doms = lab.start_doms(watchdog=False)
+    a, b = stock(lab, 'ab', ['pv', 'pv'])
+    a.reach('10.0.0.2')
+    before = lab.counters()
+    epoch = doms.ports()[port_of(a)]['epoch']
+    b.run('rmmod xen_netfront')
+    for attack, outcome, counter in ATTACKS:
+        old = doms.ports()[port_of(b)]
+        said = b.run('bad-netfront ' + attack).strip()
+        check(said == outcome, '%s: %s, not %s' % (attack, said, outcome))
+        new = doms.ports()[port_of(b)]
+        if outcome == 'closed':
+            check(new['state'] == 'broken' and new['reason'],
+                  '%s: the port is %s' % (attack, new))
+        else:
+            check(new['counters'][counter] == old['counters'][counter] + 1,
+                  '%s: %s was %s, is %s' % (attack, counter, old, new))
+    a_port = doms.ports()[port_of(a)]
+    check(a_port['epoch'] == epoch and a_port['connects'] == 1,
+          'DomS, or the port of another, did not survive: %s' % a_port)
+    b.run('modprobe xen-netfront')
+    b.address('10.0.0.2/24')
+    a.reach('10.0.0.2')
+    after = lab.counters()
+    check(after['grants'] <= before['grants'] and not after['zombies'],
+          'before: %s, after: %s' % (before, after))
+    return {'attacks': len(ATTACKS)}
