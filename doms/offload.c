@@ -216,6 +216,34 @@ offload_from_guest(const struct doms_offload *o, uint64_t features,
     return true;
 }
 
+/* Finds TCP or UDP behind extension headers of IPv6 in the 'length' bytes at
+ * 'frame', private memory.  Stores in 'o' where its checksum is; the sum of the
+ * pseudo header stands there.  Returns false if it is not there. */
+static bool
+find_extended(const uint8_t *frame, uint32_t length, struct doms_offload *o)
+{
+    uint32_t ofs;
+    uint8_t proto;
+
+    if (find_l3(frame, length, &ofs) != ETH_TYPE_IPV6
+        || length < ofs + IPV6_HEADER_LEN) {
+        return false;
+    }
+    proto = frame[ofs + 6];
+    ofs += IPV6_HEADER_LEN;
+    while (proto == IPPROTO_HOPOPTS || proto == IPPROTO_ROUTING
+           || proto == IPPROTO_DSTOPTS) {
+        if (length < ofs + 8) {
+            return false;
+        }
+        proto = frame[ofs];
+        ofs += 8 + 8 * frame[ofs + 1];
+    }
+    o->csum_start = ofs;
+    o->csum_offset = csum_field_ofs(proto);
+    return (proto == IPPROTO_TCP || proto == IPPROTO_UDP) && ofs <= UINT16_MAX;
+}
+
 /* As offload_from_guest(), for a netfront: it tells that the checksum of
  * 'packet' is still to be made, not where, and in 'gso_type', a DOMS_GSO_*,
  * whether it is to be cut.  A netfront leaves IPv4 checksums to the switch
@@ -232,7 +260,8 @@ offload_from_netfront(uint8_t gso_type, uint64_t features,
     struct frame_headers h;
 
     if (!find_headers(frame, length, &h)) {
-        return false;
+        return find_extended(frame, length, &o)
+               && offload_from_guest(&o, DOMS_F_CSUM, packet);
     }
     if (!(features & DOMS_F_CSUM)) {
         fill_csum(frame, &h);

@@ -413,6 +413,116 @@ no_fields_and_no_frame_make_it_leave_the_packet(void **state)
     }
 }
 
+/* From a netfront. */
+
+static void
+a_netfronts_blank_checksum_becomes_a_flag(void **state)
+{
+    static const struct frame_spec *const specs[] = { &tcp4, &tcp6, &udp4,
+                                                      &udp6 };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+        struct doms_offload o;
+        struct dp_packet *a, *b;
+
+        frame_make(&frame, specs[i]);
+        o = fields(0);
+        a = packet_make(frame.length);
+        b = packet_make(frame.length);
+        assert_true(offload_from_guest(&o, BOTH, a));
+        assert_true(offload_from_netfront(DOMS_GSO_NONE, BOTH, b));
+        assert_int_equal(packet_flags(a), packet_flags(b));
+        assert_int_not_equal(packet_flags(b), 0);
+        dp_packet_delete(a);
+        dp_packet_delete(b);
+    }
+}
+
+static void
+a_netfronts_segmentation_fits_the_headers(void **state)
+{
+    struct dp_packet *packet;
+
+    (void) state;
+    for (int v6 = 0; v6 < 2; v6++) {
+        uint8_t right = v6 ? DOMS_GSO_TCPV6 : DOMS_GSO_TCPV4;
+        uint8_t wrong = v6 ? DOMS_GSO_TCPV4 : DOMS_GSO_TCPV6;
+
+        frame_make(&frame, v6 ? &tcp6 : &tcp4);
+        packet = packet_make(frame.length);
+        assert_false(offload_from_netfront(wrong, BOTH, packet));
+        assert_false(offload_from_netfront(right, CSUM, packet));
+        assert_false(offload_from_netfront(right, 0, packet));
+        assert_true(offload_from_netfront(right, BOTH, packet));
+        assert_true(packet_flags(packet) & DP_PACKET_OL_TX_TCP_SEG);
+        dp_packet_delete(packet);
+        frame_make(&frame, v6 ? &udp6 : &udp4);
+        packet = packet_make(frame.length);
+        assert_false(offload_from_netfront(right, BOTH, packet));
+        dp_packet_delete(packet);
+    }
+}
+
+static void
+a_netfronts_blank_checksum_is_made_where_there_is_no_flag(void **state)
+{
+    (void) state;
+    for (uint32_t i = 0; i < 4 * 4; i++) {
+        struct frame_spec s = { .v6 = i & 1,
+                                .proto = i & 2 ? FRAME_TCP : FRAME_UDP,
+                                .ip6_ext = i & 1 ? i / 4 : 0,
+                                .payload = 101 };
+        struct dp_packet *packet;
+
+        frame_make(&frame, &s);
+        /* The pseudo header's sum, as Linux leaves it there. */
+        frame_put16(frame.bytes + frame.csum,
+                    frame_pseudo_sum(&frame, s.v6, s.proto));
+        packet = packet_make(frame.length);
+        /* With extension headers, even a switch with the feature makes it. */
+        assert_true(offload_from_netfront(DOMS_GSO_NONE, s.ip6_ext ? BOTH : 0,
+                                          packet));
+        assert_int_equal(packet_flags(packet), 0);
+        packet_unmake(packet);
+        assert_true(frame_csum_is_right(&frame, s.v6, s.proto));
+    }
+}
+
+static void
+a_netfronts_blank_checksum_needs_a_whole_packet(void **state)
+{
+    static const struct frame_spec specs[] = {
+        { .proto = FRAME_TCP, .payload = 50, .fragment = 0x2000 },
+        { .proto = 1, .payload = 50 },
+        { .v6 = true, .ip6_ext = 1, .proto = 58, .payload = 50 },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+        struct dp_packet *packet;
+
+        frame_make(&frame, &specs[i]);
+        packet = packet_make(frame.length);
+        assert_false(offload_from_netfront(DOMS_GSO_NONE, BOTH, packet));
+        dp_packet_delete(packet);
+    }
+    /* Cut anywhere, it is never read beyond its end. */
+    for (unsigned int ext = 0; ext < 3; ext++) {
+        struct frame_spec s = { .v6 = true,
+                                .ip6_ext = ext,
+                                .proto = FRAME_TCP };
+
+        frame_make(&frame, &s);
+        for (uint32_t length = 0; length < frame.csum + 2; length++) {
+            struct dp_packet *packet = packet_make(length);
+
+            assert_false(offload_from_netfront(DOMS_GSO_NONE, BOTH, packet));
+            dp_packet_delete(packet);
+        }
+    }
+}
+
 /* To the guest. */
 
 /* Returns 'frame' as a packet with the TX flags of 's', to be segmented if
@@ -601,6 +711,11 @@ main(void)
         cmocka_unit_test(flags_of_the_packet_say_what_the_guest_meant),
         cmocka_unit_test(checksums_without_a_flag_are_made_at_once),
         cmocka_unit_test(checksum_0_of_udp_becomes_ffff),
+        cmocka_unit_test(a_netfronts_blank_checksum_becomes_a_flag),
+        cmocka_unit_test(a_netfronts_segmentation_fits_the_headers),
+        cmocka_unit_test(
+            a_netfronts_blank_checksum_is_made_where_there_is_no_flag),
+        cmocka_unit_test(a_netfronts_blank_checksum_needs_a_whole_packet),
         cmocka_unit_test(no_fields_and_no_frame_make_it_leave_the_packet),
         cmocka_unit_test(verdict_depends_on_guest_and_length),
         cmocka_unit_test(what_does_not_fit_its_flags_is_impossible),

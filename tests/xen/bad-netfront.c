@@ -35,7 +35,13 @@
 #define PATIENCE 20
 
 /* XenbusState. */
-enum { INITIALISING = 1, INIT_WAIT = 2, CONNECTED = 4, CLOSING = 5, CLOSED = 6 };
+enum {
+    INITIALISING = 1,
+    INIT_WAIT = 2,
+    CONNECTED = 4,
+    CLOSING = 5,
+    CLOSED = 6
+};
 
 static struct xs_handle *xs;
 static char *back; /* The backend's directory. */
@@ -124,8 +130,7 @@ connect_vif(void)
     memset(grant(&page_ref), 0x55, 4096);
     SHARED_RING_INIT(tx);
     SHARED_RING_INIT(rx);
-    port = xce ? xenevtchn_bind_unbound_port(xce,
-                                             read_int(VIF, "backend-id"))
+    port = xce ? xenevtchn_bind_unbound_port(xce, read_int(VIF, "backend-id"))
                : -1;
     if (port < 0) {
         give_up("cannot make an event channel");
