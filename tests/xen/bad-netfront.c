@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* A netfront in user space that breaks the rules, in place of the kernel's own,
- * which must not be loaded.
+ * which must not be bound to the device.
  *
  *   bad-netfront ATTACK   connects device/vif/0, does what ATTACK says, prints
  *                         'closed' if DomS then closes the vif, or
