@@ -136,9 +136,13 @@ WATCHDOG_OBJS = $(call objects,tools/doms-watchdog*.c) $(DOM0_OBJS) \
 TAP_OBJS = $(call objects,guestfront/tap/*.c)
 FRONT_OBJS = $(call objects,guestfront/lib/*.c)
 
+# Calls of Open vSwitch's polling threads that doms/pmd.h takes over.
+DOMSD_WRAPS = $(addprefix -Wl$(comma)--wrap=,xnanosleep_no_quiesce \
+    coverage_try_clear netdev_get_change_seq)
+comma = ,
 $(B)/bin/domsd: $(DOMSD_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) \
     $(B)/obj/ovs-vswitchd.o
-	@$(link) $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(OVS_BASE_LIBS)
+	@$(link) $(DOMSD_WRAPS) $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-ctl: $(CTL_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
 	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-watchdog: $(WATCHDOG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)

@@ -28,6 +28,7 @@
 #define DOMS_NETDEV_DOMS_H 1
 
 #include "doms/channel.h"
+#include "doms/pmd.h"
 #include "doms/policer.h"
 #include "doms/port-io.h"
 #include "netdev-provider.h"
@@ -87,6 +88,7 @@ extern struct ovs_mutex netdev_doms_mutex;
 extern struct ovs_list netdev_doms_list OVS_GUARDED_BY(netdev_doms_mutex);
 
 void netdev_doms_register(void);
+bool netdev_doms_is_ours(const struct netdev *);
 
 struct netdev_doms *netdev_doms_find(const char *peer)
     OVS_REQUIRES(netdev_doms_mutex);

@@ -111,6 +111,7 @@ take_channel(struct netdev_doms *dev, struct doms_channel *ch)
     dev->carrier_resets++;
     netdev_doms_publish_state(dev, ch);
     ovsrcu_set(&dev->channel, ch);
+    doms_pmd_kick();
     netdev_change_seq_changed(&dev->up);
     VLOG_INFO_RL(&rl,
                  "%s: guest %s is attached by door %s (%" PRIu32 " queues)",
@@ -178,6 +179,7 @@ doms_ports_detach(struct doms_channel *ch, const char *why)
         dev->down_reason = why ? xstrdup(why) : NULL;
         ovs_mutex_unlock(&dev->mutex);
         ovsrcu_set(&dev->channel, NULL);
+        doms_pmd_kick();
         netdev_change_seq_changed(&dev->up);
         VLOG_INFO_RL(&rl, "%s: guest %s is detached%s%s",
                      netdev_get_name(&dev->up), ch->peer, why ? ": " : "",

@@ -271,6 +271,18 @@ doms_unixctl_show(struct unixctl_conn *conn, int argc, const char *argv[],
     ds_destroy(&s);
 }
 
+static void
+doms_unixctl_pmd(struct unixctl_conn *conn, int argc OVS_UNUSED,
+                 const char *argv[] OVS_UNUSED, void *aux OVS_UNUSED)
+{
+    struct json *array = doms_pmd_to_json();
+    char *text = json_to_string(array, JSSF_SORT);
+
+    unixctl_command_reply(conn, text);
+    json_destroy(array);
+    free(text);
+}
+
 /* Registers the unixctl commands. */
 void
 doms_status_init(void)
@@ -279,4 +291,5 @@ doms_status_init(void)
                              NULL);
     unixctl_command_register("doms/status", "[guest]", 0, 1,
                              doms_unixctl_status, NULL);
+    unixctl_command_register("doms/pmd", "", 0, 0, doms_unixctl_pmd, NULL);
 }
