@@ -137,8 +137,9 @@ TAP_OBJS = $(call objects,guestfront/tap/*.c)
 FRONT_OBJS = $(call objects,guestfront/lib/*.c)
 
 # Calls of Open vSwitch's polling threads that doms/pmd.h takes over.
-DOMSD_WRAPS = $(addprefix -Wl$(comma)--wrap=,xnanosleep_no_quiesce \
-    coverage_try_clear netdev_get_change_seq)
+DOMSD_WRAPS = $(addprefix -Wl$(comma)--wrap=,ovsthread_setspecific \
+    xnanosleep_no_quiesce coverage_try_clear netdev_get_change_seq \
+    dp_netdev_input dp_netdev_input_outer_avx512 seq_change)
 comma = ,
 $(B)/bin/domsd: $(DOMSD_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) \
     $(B)/obj/ovs-vswitchd.o

@@ -9,6 +9,7 @@
 #include "doms/ports.h"
 #include "doms/status.h"
 #include "hash.h"
+#include "odp-util.h"
 #include "openvswitch/vlog.h"
 #include "smap.h"
 #include "sset.h"
@@ -132,7 +133,6 @@ netdev_doms_construct(struct netdev *netdev_)
                             | NETDEV_TX_OFFLOAD_IPV4_CKSUM;
     }
     netdev_request_reconfigure(netdev_);
-    doms_pmd_expect_reload();
 
     ovs_mutex_lock(&netdev_doms_mutex);
     ovs_list_push_back(&netdev_doms_list, &dev->list_node);
@@ -311,9 +311,10 @@ netdev_doms_rxq_alloc(void)
 }
 
 static int
-netdev_doms_rxq_construct(struct netdev_rxq *rxq OVS_UNUSED)
+netdev_doms_rxq_construct(struct netdev_rxq *rxq)
 {
-    doms_pmd_expect_reload();
+    DOMS_WRITE_ONCE(netdev_doms_cast(rxq->netdev)->port_no,
+                    odp_to_u32(ODPP_NONE));
     return 0;
 }
 
@@ -321,7 +322,6 @@ static void
 netdev_doms_rxq_destruct(struct netdev_rxq *rxq)
 {
     doms_pmd_forget(doms_rxq_cast(rxq));
-    doms_pmd_expect_reload();
 }
 
 static void
@@ -408,7 +408,7 @@ netdev_doms_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
         }
         return EAGAIN;
     }
-    doms_pmd_has_worked = true;
+    doms_pmd_received = rxq;
     if (qfill) {
         *qfill = doms_ring_poll(&queue->q.rx, UINT32_MAX);
     }

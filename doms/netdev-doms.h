@@ -57,6 +57,9 @@ struct netdev_doms {
     atomic_bool is_up;                          /* NETDEV_UP. */
     atomic_int mtu;                             /* Bytes of payload. */
 
+    uint32_t port_no; /* Atomic: its number in the datapath, or ODPP_NONE if
+                       * no polling thread has wanted to know. */
+
     struct port_rx_stats rx_stats[DOMS_MAX_QUEUES]; /* Written by the thread
                                                      * that polls the queue. */
     struct doms_txq txqs[DOMS_MAX_QUEUES];

@@ -2,8 +2,13 @@
 /*
  * A polling thread as pmd.c, pmd-park.c and pmd-sleep.c see it.
  *
+ * A queue that the thread was given at its last reload stays alive until the
+ * next, for which Open vSwitch waits for the thread: the thread may use it
+ * without a lock until it returns to Open vSwitch.  One of an earlier reload
+ * may be about to be freed, and pmd_begin() forgets it.
+ *
  * Locks: 'pmds_mutex' is taken before 'doms_pmd.mutex'.  Neither is held while
- * a thread sleeps.
+ * a thread sleeps or handles packets.
  */
 
 #ifndef DOMS_PMD_PRIVATE_H
@@ -12,42 +17,63 @@
 #include "doms/netdev-doms.h"
 #include "doms/pmd.h"
 #include "openvswitch/list.h"
-#include "ovs-atomic.h"
 
 #define NS_PER_US UINT64_C(1000)
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S UINT64_C(1000000000)
 
-/* A thread without traffic for so long blocks rather than sleeps, and parks
- * nothing. */
-#define PMD_QUIET_NS (2 * NS_PER_MS)
+/* A thread with no more queues than this parks none: there is little to
+ * gain. */
+#define PMD_PARK_MIN_QUEUES 16
+
+/* Parked queues that can be hot at once.  Further ones wait. */
+#define PMD_MAX_HOT 32
+
+struct dp_netdev_pmd_thread;
+
+/* A queue that a thread polls. */
+struct pmd_entry {
+    struct doms_rxq *rxq;
+    uint64_t reload_seq; /* At which reload the thread was given it. */
+};
 
 struct doms_pmd {
     struct ovs_list node; /* In 'pmds'. */
     char *name;           /* The thread's. */
+    struct dp_netdev_pmd_thread *ovs; /* The thread as Open vSwitch sees it. */
     int epoll_fd;         /* Its queues' bells, edge-triggered, and ... */
     int kick_fd;          /* ... an eventfd. */
     bool is_blocked;      /* Atomic: it blocks, or is about to. */
+    uint64_t awake_ns;    /* Atomic: not to block before that time. */
 
-    struct ovs_mutex mutex;              /* Protects the next three. */
-    struct doms_rxq **rxqs OVS_GUARDED;  /* Its queues. */
-    size_t n_rxqs OVS_GUARDED;
-    size_t allocated_rxqs OVS_GUARDED;
+    struct ovs_mutex mutex;                /* Protects the next three. */
+    struct pmd_entry *entries OVS_GUARDED; /* Its queues. */
+    size_t n_entries OVS_GUARDED;
+    size_t allocated_entries OVS_GUARDED;
 
     /* The thread's own. */
+    uint64_t reload_seq;    /* Of the reload after which it looked last. */
     uint64_t generation;    /* 'pmd_generation' when it went to block. */
     uint64_t change_seq;    /* Added to those of its queues' ports. */
     size_t n_foreign;       /* Polled queues of other classes than ours ... */
     size_t n_foreign_new;   /* ... since the last 1024 turns. */
+    unsigned int more_bursts; /* To take from a queue that has them. */
+    unsigned int n_bursts;  /* Since it last looked at parked queues. */
+    bool has_worked;        /* It has received something. */
+    bool has_slept;         /* It has wanted to, in these 1024 turns. */
     bool in_hurry;          /* Not to sleep before 1024 turns are over. */
-    uint64_t busy_ns;       /* When it last had traffic. */
+    uint64_t busy_ns;       /* When it last received something. */
+    uint64_t pass_ns;       /* When 1024 turns were last over. */
     uint64_t parked_ns;     /* When it last looked at parked queues. */
+    struct doms_rxq *hot[PMD_MAX_HOT]; /* Parked queues to poll each turn. */
+    size_t n_hot;
 
     /* Counters and states for the user: written by the thread, atomic. */
     uint64_t n_parked;   /* Queues that are parked. */
     uint64_t n_parks;    /* Times that a queue was parked. */
-    uint64_t n_unparks;  /* ... and had to be polled again. */
-    uint64_t n_blocks;   /* Times that it blocked. */
+    uint64_t n_unparks;  /* ... and given back to Open vSwitch. */
+    uint64_t n_heated;   /* ... and found to have something. */
+    uint64_t n_blocks;   /* Times that the thread blocked. */
     uint64_t n_bells;    /* ... and a bell or a kick ended it, */
     uint64_t n_scans;    /* ... or what a queue without a bell had. */
     uint64_t n_forged;   /* Bells that were rung for nothing. */
@@ -56,26 +82,38 @@ struct doms_pmd {
 /* Changes when a port's channel does.  Atomic. */
 extern uint64_t pmd_generation;
 
-/* No thread is to block before that time.  Atomic. */
-extern uint64_t pmd_awake_ns;
-
-/* The calling thread, or NULL if it does not poll ports of ours. */
+/* The calling thread, or NULL if it is not a polling thread. */
 extern __thread struct doms_pmd *pmd_self;
 
 uint64_t pmd_now(void);
-struct doms_channel_queue *pmd_rxq_queue(const struct doms_rxq *,
-                                         struct doms_channel **);
-void pmd_note_traffic(struct doms_pmd *, uint64_t now);
+void pmd_begin(struct doms_pmd *, uint64_t now);
+void pmd_set_blocked(struct doms_pmd *, bool blocked);
 
 /* pmd-park.c */
 void pmd_run_parking(struct doms_pmd *, uint64_t now);
-bool pmd_unpark(struct doms_pmd *, uint64_t now, bool all);
+bool pmd_has_more_to_park(struct doms_pmd *);
+void pmd_poll_parked(struct doms_pmd *);
+void pmd_poll_hot(struct doms_pmd *);
 
 /* Adds 'n' to a counter that only the calling thread writes. */
 static inline void
 pmd_count(uint64_t *counter, uint64_t n)
 {
     DOMS_WRITE_ONCE(*counter, *counter + n);
+}
+
+/* Returns the queue that 'rxq' receives from, with its channel in '*chp', or
+ * NULL if there is none.  They may be used until the thread quiesces. */
+static inline struct doms_channel_queue *
+pmd_rxq_queue(const struct doms_rxq *rxq, struct doms_channel **chp)
+{
+    struct doms_channel *ch
+        = netdev_doms_channel(netdev_doms_cast(rxq->up.netdev));
+
+    *chp = ch;
+    return ch && rxq->up.queue_id < ch->geometry.n_queues
+               ? &ch->queues[rxq->up.queue_id]
+               : NULL;
 }
 
 #endif /* doms/pmd-private.h */

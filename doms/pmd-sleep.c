@@ -12,11 +12,19 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "dpif-netdev-private-thread.h"
 #include "ovs-rcu.h"
 #include "util.h"
 
-/* After traffic, a thread polls for so long before it sleeps at all. */
+/* After traffic, a thread polls for so long before it sleeps at all, ... */
 #define SPIN_NS (20 * NS_PER_US)
+
+/* ... and for so long sleeps rather than blocks. */
+#define QUIET_NS (2 * NS_PER_MS)
+
+/* A thread that is about to block looks whether it could park more queues this
+ * often. */
+#define PARK_TRY_NS (10 * NS_PER_S)
 
 /* A thread that sleeps looks at parked queues this often. */
 #define PARKED_SCAN_NS (500 * NS_PER_US)
@@ -55,11 +63,11 @@ has_work(struct doms_rxq *rxq, const struct doms_channel_queue *queue)
         rxq->is_stuck = false;
         return false;
     }
-    if (rxq->is_stuck && rxq->stuck == r->tail) {
+    if (rxq->is_stuck && rxq->stuck_tail == r->tail) {
         return false;
     }
     rxq->is_stuck = true;
-    rxq->stuck = r->tail;
+    rxq->stuck_tail = r->tail;
     return true;
 }
 
@@ -71,10 +79,10 @@ find_work(struct doms_pmd *pmd)
     bool found = false;
 
     ovs_mutex_lock(&pmd->mutex);
-    for (size_t i = 0; i < pmd->n_rxqs; i++) {
-        struct doms_channel_queue *queue = pmd_rxq_queue(pmd->rxqs[i], &ch);
+    for (size_t i = 0; i < pmd->n_entries; i++) {
+        struct doms_channel_queue *queue = pmd_rxq_queue(pmd->entries[i].rxq, &ch);
 
-        found |= queue && has_work(pmd->rxqs[i], queue);
+        found |= queue && has_work(pmd->entries[i].rxq, queue);
     }
     ovs_mutex_unlock(&pmd->mutex);
     return found;
@@ -89,8 +97,8 @@ announce(struct doms_pmd *pmd, bool *all_have_bells)
 
     *all_have_bells = true;
     ovs_mutex_lock(&pmd->mutex);
-    for (size_t i = 0; i < pmd->n_rxqs; i++) {
-        struct doms_rxq *rxq = pmd->rxqs[i];
+    for (size_t i = 0; i < pmd->n_entries; i++) {
+        struct doms_rxq *rxq = pmd->entries[i].rxq;
         struct doms_channel_queue *queue = pmd_rxq_queue(rxq, &ch);
 
         if (queue) {
@@ -124,8 +132,8 @@ wake_up(struct doms_pmd *pmd, bool was_rung)
     bool found = false;
 
     ovs_mutex_lock(&pmd->mutex);
-    for (size_t i = 0; i < pmd->n_rxqs; i++) {
-        struct doms_rxq *rxq = pmd->rxqs[i];
+    for (size_t i = 0; i < pmd->n_entries; i++) {
+        struct doms_rxq *rxq = pmd->entries[i].rxq;
         struct doms_channel_queue *queue = pmd_rxq_queue(rxq, &ch);
 
         if (!queue) {
@@ -163,12 +171,17 @@ wait_for_bells(struct doms_pmd *pmd, uint64_t ns)
     return true;
 }
 
-/* Returns true if a port's channel has changed since 'pmd' went to block. */
+/* Returns true if a port's channel has changed since 'pmd' went to block, or
+ * it is to reload its queues. */
 static bool
 is_outdated(const struct doms_pmd *pmd)
 {
-    return __atomic_load_n(&pmd_generation, __ATOMIC_SEQ_CST)
-           != pmd->generation;
+    bool reload;
+
+    atomic_read_explicit(&pmd->ovs->reload, &reload, memory_order_acquire);
+    return reload
+           || __atomic_load_n(&pmd_generation, __ATOMIC_SEQ_CST)
+                  != pmd->generation;
 }
 
 /* Blocks until a bell rings.  Returns true if one did. */
@@ -221,15 +234,17 @@ block(struct doms_pmd *pmd, uint64_t now, uint64_t step)
 
     pmd->generation = __atomic_load_n(&pmd_generation, __ATOMIC_SEQ_CST);
     announce(pmd, &all_have_bells);
-    __atomic_store_n(&pmd->is_blocked, true, __ATOMIC_SEQ_CST);
+    pmd_set_blocked(pmd, true);
     if (!is_outdated(pmd) && !find_work(pmd)) {
         pmd_count(&pmd->n_blocks, 1);
         was_rung = all_have_bells
                        ? sleep_until_rung(pmd, PMD_BLOCK_MS * NS_PER_MS)
                        : sleep_and_scan(pmd, now, step);
     }
-    __atomic_store_n(&pmd->is_blocked, false, __ATOMIC_RELAXED);
-    if (!wake_up(pmd, was_rung) && was_rung && !is_outdated(pmd)) {
+    pmd_set_blocked(pmd, false);
+    if (wake_up(pmd, was_rung)) {
+        pmd_poll_parked(pmd);
+    } else if (was_rung && !is_outdated(pmd)) {
         /* Who rings for nothing does not have the thread spin. */
         pmd_count(&pmd->n_forged, 1);
         wait_for_bells(pmd, 0);
@@ -253,21 +268,24 @@ __wrap_xnanosleep_no_quiesce(uint64_t ns)
         return;
     }
     now = pmd_now();
-    pmd_note_traffic(pmd, now);
+    pmd_begin(pmd, now);
+    pmd->has_slept = true;
     quiet = now - pmd->busy_ns;
-    if (pmd->in_hurry || quiet < SPIN_NS) {
+    if (now - pmd->parked_ns >= PARKED_SCAN_NS) {
+        pmd->parked_ns = now;
+        pmd_poll_parked(pmd);
+    } else if (pmd->n_hot) {
+        pmd_poll_hot(pmd);
+    }
+    if (pmd->in_hurry || pmd->has_worked || quiet < SPIN_NS) {
         return;
     }
-    if (pmd->n_parked && now - pmd->parked_ns >= PARKED_SCAN_NS) {
-        pmd->parked_ns = now;
-        if (pmd_unpark(pmd, now, quiet >= PMD_QUIET_NS)) {
-            pmd->in_hurry = true;
-            return;
-        }
-    }
-    if (quiet < PMD_QUIET_NS
-        || now < __atomic_load_n(&pmd_awake_ns, __ATOMIC_RELAXED)) {
+    if (quiet < QUIET_NS
+        || now < __atomic_load_n(&pmd->awake_ns, __ATOMIC_RELAXED)) {
         __real_xnanosleep_no_quiesce(MIN(ns, quiet / 2));
+    } else if (now - pmd->pass_ns >= PARK_TRY_NS
+               && pmd_has_more_to_park(pmd)) {
+        pmd->in_hurry = true;
     } else {
         block(pmd, now, ns);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The polling threads and which queues are whose.
+ * The polling threads, which queues are whose, and what Open vSwitch's calls
+ * lead to.
  */
 #include <config.h>
 
@@ -13,27 +14,40 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dpif-netdev-private-thread.h"
 #include "openvswitch/json.h"
 #include "openvswitch/vlog.h"
+#include "seq.h"
 #include "timeval.h"
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(doms_pmd);
 
-/* After a change of ports, further ones are likely, and each is to find the
- * threads awake. */
-#define AWAKE_NS (100 * NS_PER_MS)
+/* One more burst is taken from a queue for each so many ports, so that what
+ * Open vSwitch spends on going through its queues and ports stays a small
+ * part of what it spends on packets ... */
+#define PORTS_A_BURST 32
+
+/* ... but no more, since others wait. */
+#define MAX_MORE_BURSTS 31
+
+/* Parked queues are looked at after so many bursts of others. */
+#define BURSTS_A_LOOK 512
+
+/* A thread that is to reload its queues may wake before it is told so. */
+#define RELOAD_NS (10 * NS_PER_MS)
 
 static struct ovs_mutex pmds_mutex = OVS_MUTEX_INITIALIZER;
 static struct ovs_list pmds OVS_GUARDED_BY(pmds_mutex) =
     OVS_LIST_INITIALIZER(&pmds);
+static unsigned int n_blocked; /* Atomic: of all threads. */
 
 static pthread_key_t exit_key;
 
 uint64_t pmd_generation;
-uint64_t pmd_awake_ns;
 __thread struct doms_pmd *pmd_self;
-__thread bool doms_pmd_has_worked __attribute__((tls_model("initial-exec")));
+__thread struct netdev_rxq *doms_pmd_received
+    __attribute__((tls_model("initial-exec")));
 
 /* Returns the time of a clock that never jumps, in ns. */
 uint64_t
@@ -45,38 +59,22 @@ pmd_now(void)
     return ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
-/* Returns the queue that 'rxq' receives from, with its channel in '*chp', or
- * NULL if there is none.  They may be used until the thread quiesces. */
-struct doms_channel_queue *
-pmd_rxq_queue(const struct doms_rxq *rxq, struct doms_channel **chp)
-{
-    struct doms_channel *ch
-        = netdev_doms_channel(netdev_doms_cast(rxq->up.netdev));
+/* A thread's queues. */
 
-    *chp = ch;
-    return ch && rxq->up.queue_id < ch->geometry.n_queues
-               ? &ch->queues[rxq->up.queue_id]
-               : NULL;
-}
-
-/* Takes 'rxq' from the thread that polls it. */
+/* Takes the queue at 'slot' from 'pmd'. */
 static void
-remove_rxq(struct doms_rxq *rxq) OVS_REQUIRES(pmds_mutex)
+remove_entry(struct doms_pmd *pmd, size_t slot)
+    OVS_REQUIRES(pmds_mutex, pmd->mutex)
 {
-    struct doms_pmd *pmd = rxq->pmd;
-    struct doms_channel_queue *queue;
+    struct doms_rxq *rxq = pmd->entries[slot].rxq;
     struct doms_channel *ch;
+    struct doms_channel_queue *queue = pmd_rxq_queue(rxq, &ch);
 
-    if (!pmd) {
-        return;
-    }
-    ovs_mutex_lock(&pmd->mutex);
-    pmd->rxqs[rxq->slot] = pmd->rxqs[--pmd->n_rxqs];
-    pmd->rxqs[rxq->slot]->slot = rxq->slot;
+    pmd->entries[slot] = pmd->entries[--pmd->n_entries];
+    pmd->entries[slot].rxq->slot = slot;
     if (rxq->is_parked) {
         pmd_count(&pmd->n_parked, -1);
     }
-    queue = pmd_rxq_queue(rxq, &ch);
     if (queue && rxq->has_bell && ch->serial == rxq->bell) {
         epoll_ctl(pmd->epoll_fd, EPOLL_CTL_DEL, queue->peer_bell_fd, NULL);
     }
@@ -84,26 +82,105 @@ remove_rxq(struct doms_rxq *rxq) OVS_REQUIRES(pmds_mutex)
         doms_queue_wake_up(&queue->q);
     }
     __atomic_store_n(&rxq->is_parked, false, __ATOMIC_RELAXED);
-    rxq->has_bell = rxq->is_announced = rxq->is_stuck = false;
+    rxq->has_bell = rxq->is_announced = rxq->is_hot = rxq->is_stuck = false;
     rxq->bell = 0;
-    ovs_mutex_unlock(&pmd->mutex);
     rxq->pmd = NULL;
+}
+
+static void
+remove_rxq(struct doms_rxq *rxq) OVS_REQUIRES(pmds_mutex)
+{
+    struct doms_pmd *pmd = rxq->pmd;
+
+    if (pmd) {
+        ovs_mutex_lock(&pmd->mutex);
+        remove_entry(pmd, rxq->slot);
+        ovs_mutex_unlock(&pmd->mutex);
+    }
 }
 
 static void
 add_rxq(struct doms_pmd *pmd, struct doms_rxq *rxq) OVS_REQUIRES(pmds_mutex)
 {
     ovs_mutex_lock(&pmd->mutex);
-    if (pmd->n_rxqs >= pmd->allocated_rxqs) {
-        pmd->rxqs = x2nrealloc(pmd->rxqs, &pmd->allocated_rxqs,
-                               sizeof *pmd->rxqs);
+    if (pmd->n_entries >= pmd->allocated_entries) {
+        pmd->entries = x2nrealloc(pmd->entries, &pmd->allocated_entries,
+                                  sizeof *pmd->entries);
     }
-    rxq->slot = pmd->n_rxqs;
+    rxq->slot = pmd->n_entries;
     rxq->active_ns = pmd_now();
-    pmd->rxqs[pmd->n_rxqs++] = rxq;
+    pmd->entries[pmd->n_entries++].rxq = rxq;
     ovs_mutex_unlock(&pmd->mutex);
     rxq->pmd = pmd;
 }
+
+/* The calling thread asks whether 'rxq' is enabled: notes that it polls it, if
+ * it is a polling thread. */
+void
+doms_pmd_register(struct doms_rxq *rxq)
+{
+    struct doms_pmd *pmd = pmd_self;
+
+    if (!pmd) {
+        return;
+    }
+    ovs_mutex_lock(&pmds_mutex);
+    if (rxq->pmd != pmd) {
+        remove_rxq(rxq);
+        add_rxq(pmd, rxq);
+    }
+    ovs_mutex_lock(&pmd->mutex);
+    pmd->entries[rxq->slot].reload_seq = seq_read(pmd->ovs->reload_seq);
+    ovs_mutex_unlock(&pmd->mutex);
+    ovs_mutex_unlock(&pmds_mutex);
+}
+
+/* Notes that 'rxq' is about to be freed. */
+void
+doms_pmd_forget(struct doms_rxq *rxq)
+{
+    ovs_mutex_lock(&pmds_mutex);
+    remove_rxq(rxq);
+    ovs_mutex_unlock(&pmds_mutex);
+}
+
+/* Forgets the queues that 'pmd' was not given again at its last reload. */
+static void
+forget_stale(struct doms_pmd *pmd)
+{
+    ovs_mutex_lock(&pmds_mutex);
+    ovs_mutex_lock(&pmd->mutex);
+    for (size_t i = 0; i < pmd->n_entries;) {
+        if (pmd->entries[i].reload_seq != pmd->reload_seq) {
+            remove_entry(pmd, i);
+        } else {
+            pmd->entries[i++].rxq->is_hot = false;
+        }
+    }
+    pmd->more_bursts = MIN(hmap_count(&pmd->ovs->send_port_cache)
+                               / PORTS_A_BURST,
+                           MAX_MORE_BURSTS);
+    ovs_mutex_unlock(&pmd->mutex);
+    ovs_mutex_unlock(&pmds_mutex);
+    pmd->n_hot = 0;
+}
+
+/* Open vSwitch has called, in the calling thread, 'pmd': brings up to date what
+ * is known of it.  Must come before anything else. */
+void
+pmd_begin(struct doms_pmd *pmd, uint64_t now)
+{
+    if (OVS_UNLIKELY(pmd->reload_seq != pmd->ovs->last_reload_seq)) {
+        pmd->reload_seq = pmd->ovs->last_reload_seq;
+        forget_stale(pmd);
+    }
+    if (pmd->has_worked) {
+        pmd->has_worked = false;
+        pmd->busy_ns = now;
+    }
+}
+
+/* Threads. */
 
 /* Frees a thread's 'pmd_', as the thread ends. */
 static void
@@ -114,24 +191,26 @@ pmd_destroy(void *pmd_)
     pmd_self = NULL;
     ovs_mutex_lock(&pmds_mutex);
     ovs_list_remove(&pmd->node);
-    while (pmd->n_rxqs) {
-        remove_rxq(pmd->rxqs[0]);
+    ovs_mutex_lock(&pmd->mutex);
+    while (pmd->n_entries) {
+        remove_entry(pmd, 0);
     }
+    ovs_mutex_unlock(&pmd->mutex);
     ovs_mutex_unlock(&pmds_mutex);
     close(pmd->epoll_fd);
     close(pmd->kick_fd);
     ovs_mutex_destroy(&pmd->mutex);
-    free(pmd->rxqs);
+    free(pmd->entries);
     free(pmd->name);
     free(pmd);
 }
 
-/* Makes the calling thread's 'pmd_self'.  Returns false if there are no file
- * descriptors left; the thread then sleeps as Open vSwitch has it. */
-static bool
-pmd_create(void)
+/* Makes the calling thread's 'pmd_self'; 'ovs' is the thread as Open vSwitch
+ * sees it.  Without file descriptors the thread does as Open vSwitch has
+ * it. */
+static void
+pmd_create(struct dp_netdev_pmd_thread *ovs)
 {
-    static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 1);
     struct epoll_event event = { .events = EPOLLIN | EPOLLET };
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     int kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -139,18 +218,19 @@ pmd_create(void)
 
     if (epoll_fd < 0 || kick_fd < 0
         || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, kick_fd, &event)) {
-        VLOG_WARN_RL(&rl, "no doorbells for %s: %s", get_subprogram_name(),
-                     ovs_strerror(errno));
+        VLOG_WARN("no doorbells: %s", ovs_strerror(errno));
         if (epoll_fd >= 0) {
             close(epoll_fd);
         }
         if (kick_fd >= 0) {
             close(kick_fd);
         }
-        return false;
+        return;
     }
     pmd = xzalloc(sizeof *pmd);
     pmd->name = xstrdup(get_subprogram_name());
+    pmd->ovs = ovs;
+    pmd->reload_seq = UINT64_MAX;
     pmd->epoll_fd = epoll_fd;
     pmd->kick_fd = kick_fd;
     pmd->busy_ns = pmd_now();
@@ -160,32 +240,24 @@ pmd_create(void)
     ovs_mutex_unlock(&pmds_mutex);
     pmd_self = pmd;
     pthread_setspecific(exit_key, pmd);
-    return true;
 }
 
-/* Notes that the calling thread polls 'rxq', if it is a polling thread. */
-void
-doms_pmd_register(struct doms_rxq *rxq)
+static void
+wake(struct doms_pmd *pmd)
 {
-    if (!pmd_self
-        && (strncmp(get_subprogram_name(), "pmd-", 4) || !pmd_create())) {
-        return;
+    if (__atomic_load_n(&pmd->is_blocked, __ATOMIC_SEQ_CST)) {
+        ignore(eventfd_write(pmd->kick_fd, 1));
     }
-    ovs_mutex_lock(&pmds_mutex);
-    if (rxq->pmd != pmd_self) {
-        remove_rxq(rxq);
-        add_rxq(pmd_self, rxq);
-    }
-    ovs_mutex_unlock(&pmds_mutex);
 }
 
-/* Notes that nobody polls 'rxq' any more. */
+/* Notes that the calling thread, 'pmd', is about to block, or has blocked.
+ * Must be called with a true 'blocked' before the thread looks last whether to
+ * block. */
 void
-doms_pmd_forget(struct doms_rxq *rxq)
+pmd_set_blocked(struct doms_pmd *pmd, bool blocked)
 {
-    ovs_mutex_lock(&pmds_mutex);
-    remove_rxq(rxq);
-    ovs_mutex_unlock(&pmds_mutex);
+    __atomic_store_n(&pmd->is_blocked, blocked, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&n_blocked, blocked ? 1 : -1, __ATOMIC_SEQ_CST);
 }
 
 /* Wakes all polling threads that block, so that they look anew which bells
@@ -199,48 +271,88 @@ doms_pmd_kick(void)
     __atomic_add_fetch(&pmd_generation, 1, __ATOMIC_SEQ_CST);
     ovs_mutex_lock(&pmds_mutex);
     LIST_FOR_EACH (pmd, node, &pmds) {
-        if (__atomic_load_n(&pmd->is_blocked, __ATOMIC_SEQ_CST)) {
-            ignore(eventfd_write(pmd->kick_fd, 1));
+        wake(pmd);
+    }
+    ovs_mutex_unlock(&pmds_mutex);
+}
+
+/* Open vSwitch is about to have the thread that waits for 'seq', if one does,
+ * reload its queues. */
+static void
+wake_for_reload(const struct seq *seq)
+{
+    struct doms_pmd *pmd;
+
+    ovs_mutex_lock(&pmds_mutex);
+    LIST_FOR_EACH (pmd, node, &pmds) {
+        if (pmd->ovs->reload_seq == seq) {
+            __atomic_store_n(&pmd->awake_ns, pmd_now() + RELOAD_NS,
+                             __ATOMIC_SEQ_CST);
+            wake(pmd);
         }
     }
     ovs_mutex_unlock(&pmds_mutex);
 }
 
-/* Keeps all polling threads from blocking for a while: Open vSwitch is about
- * to reconfigure ports, in which it waits for the threads.  Any thread may
- * call it. */
-void
-doms_pmd_expect_reload(void)
-{
-    __atomic_store_n(&pmd_awake_ns, pmd_now() + AWAKE_NS, __ATOMIC_RELAXED);
-    doms_pmd_kick();
-}
-
-/* Notes whether the calling thread, 'pmd', has worked since the last call. */
-void
-pmd_note_traffic(struct doms_pmd *pmd, uint64_t now)
-{
-    if (doms_pmd_has_worked) {
-        doms_pmd_has_worked = false;
-        pmd->busy_ns = now;
-    }
-}
-
 /* 1024 turns have passed, and the calling thread, 'pmd', is about to look which
  * of its queues are enabled. */
 static void
-pmd_pass(struct doms_pmd *pmd)
+end_pass(struct doms_pmd *pmd)
 {
     uint64_t now = pmd_now();
 
-    pmd_note_traffic(pmd, now);
+    pmd_begin(pmd, now);
     pmd->n_foreign = pmd->n_foreign_new;
     pmd->n_foreign_new = 0;
-    pmd->in_hurry = false;
+    pmd_poll_parked(pmd);
     pmd_run_parking(pmd, now);
+    pmd->in_hurry = pmd->has_slept = false;
+    pmd->pass_ns = now;
+}
+
+/* The calling thread, 'pmd', has handled a burst from 'rxq', of port
+ * 'port_no': handles more of them, if it should. */
+static void
+end_burst(struct doms_pmd *pmd, struct netdev_rxq *rxq, odp_port_t port_no,
+          dp_netdev_input_func input)
+{
+    pmd->has_worked = true;
+    for (unsigned int i = pmd->more_bursts; i > 0; i--) {
+        struct dp_packet_batch batch;
+
+        dp_packet_batch_init(&batch);
+        if (netdev_rxq_recv(rxq, &batch, NULL)) {
+            break;
+        }
+        doms_pmd_received = NULL;
+        input(pmd->ovs, &batch, port_no);
+        pmd->n_bursts++;
+    }
+    if (pmd->n_parked && ++pmd->n_bursts >= BURSTS_A_LOOK) {
+        pmd_poll_parked(pmd);
+    } else if (pmd->n_hot) {
+        pmd_poll_hot(pmd);
+    }
 }
 
 /* What Open vSwitch calls. */
+
+void __real_ovsthread_setspecific(ovsthread_key_t, const void *);
+void __wrap_ovsthread_setspecific(ovsthread_key_t, const void *);
+
+void
+__wrap_ovsthread_setspecific(ovsthread_key_t key, const void *value)
+{
+    static __thread bool has_started;
+
+    __real_ovsthread_setspecific(key, value);
+    if (!has_started) {
+        has_started = true;
+        if (!strncmp(get_subprogram_name(), "pmd-", 4)) {
+            pmd_create(CONST_CAST(void *, value));
+        }
+    }
+}
 
 void __real_coverage_try_clear(void);
 void __wrap_coverage_try_clear(void);
@@ -250,7 +362,7 @@ __wrap_coverage_try_clear(void)
 {
     __real_coverage_try_clear();
     if (pmd_self) {
-        pmd_pass(pmd_self);
+        end_pass(pmd_self);
     }
 }
 
@@ -271,6 +383,71 @@ __wrap_netdev_get_change_seq(const struct netdev *netdev)
     return seq;
 }
 
+void __real_seq_change(struct seq *);
+void __wrap_seq_change(struct seq *);
+
+void
+__wrap_seq_change(struct seq *seq)
+{
+    __real_seq_change(seq);
+    if (__atomic_load_n(&n_blocked, __ATOMIC_SEQ_CST)) {
+        wake_for_reload(seq);
+    }
+}
+
+int32_t __real_dp_netdev_input(struct dp_netdev_pmd_thread *,
+                               struct dp_packet_batch *, odp_port_t);
+int32_t __wrap_dp_netdev_input(struct dp_netdev_pmd_thread *,
+                               struct dp_packet_batch *, odp_port_t);
+
+int32_t
+__wrap_dp_netdev_input(struct dp_netdev_pmd_thread *ovs,
+                       struct dp_packet_batch *batch, odp_port_t port_no)
+{
+    struct netdev_rxq *rxq = doms_pmd_received;
+    int32_t retval = __real_dp_netdev_input(ovs, batch, port_no);
+
+    if (rxq && pmd_self) {
+        doms_pmd_received = NULL;
+        end_burst(pmd_self, rxq, port_no, __real_dp_netdev_input);
+    }
+    return retval;
+}
+
+#if __x86_64__
+int32_t __real_dp_netdev_input_outer_avx512(struct dp_netdev_pmd_thread *,
+                                            struct dp_packet_batch *,
+                                            odp_port_t);
+int32_t __wrap_dp_netdev_input_outer_avx512(struct dp_netdev_pmd_thread *,
+                                            struct dp_packet_batch *,
+                                            odp_port_t);
+
+/* Like the other, but leaves to it what it cannot do. */
+static int32_t
+input_avx512(struct dp_netdev_pmd_thread *ovs, struct dp_packet_batch *batch,
+             odp_port_t port_no)
+{
+    return __real_dp_netdev_input_outer_avx512(ovs, batch, port_no)
+               ? __real_dp_netdev_input(ovs, batch, port_no)
+               : 0;
+}
+
+int32_t
+__wrap_dp_netdev_input_outer_avx512(struct dp_netdev_pmd_thread *ovs,
+                                    struct dp_packet_batch *batch,
+                                    odp_port_t port_no)
+{
+    struct netdev_rxq *rxq = doms_pmd_received;
+    int32_t retval = input_avx512(ovs, batch, port_no);
+
+    if (rxq && pmd_self) {
+        doms_pmd_received = NULL;
+        end_burst(pmd_self, rxq, port_no, input_avx512);
+    }
+    return retval;
+}
+#endif
+
 /* Status. */
 
 static struct json *
@@ -281,15 +458,15 @@ pmd_to_json(struct doms_pmd *pmd)
         const char *name;
         const uint64_t *value;
     } values[] = {
-        { "parked", &pmd->n_parked },  { "parks", &pmd->n_parks },
-        { "unparks", &pmd->n_unparks }, { "blocks", &pmd->n_blocks },
-        { "bells", &pmd->n_bells },    { "scans", &pmd->n_scans },
-        { "forged", &pmd->n_forged },
+        { "parked", &pmd->n_parked },   { "parks", &pmd->n_parks },
+        { "unparks", &pmd->n_unparks }, { "heated", &pmd->n_heated },
+        { "blocks", &pmd->n_blocks },   { "bells", &pmd->n_bells },
+        { "scans", &pmd->n_scans },     { "forged", &pmd->n_forged },
     };
 
     json_object_put_string(json, "thread", pmd->name);
     ovs_mutex_lock(&pmd->mutex);
-    json_object_put(json, "queues", json_integer_create(pmd->n_rxqs));
+    json_object_put(json, "queues", json_integer_create(pmd->n_entries));
     ovs_mutex_unlock(&pmd->mutex);
     for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
         json_object_put(json, values[i].name,

@@ -1,43 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What domsd adds to Open vSwitch's polling (PMD) threads: parked queues, and
- * sleep until a doorbell rings.
+ * What domsd adds to Open vSwitch's polling (PMD) threads: sleep until a
+ * doorbell rings, and many idle guests at little cost.
  *
- * Open vSwitch's thread polls each of its queues in each turn, and sleeps for
- * up to 'pmd-maxsleep' microseconds in each turn that finds little to do.  With
- * a thousand guests, the turn of a thread that is busy for two of them would
- * be spent on the others; and a thread that has nothing to do wakes ten
- * thousand times a second.  So, once all queues of a thread have been quiet
- * for some time, it
+ * Open vSwitch's thread polls each of its queues in each turn, goes through
+ * all ports after each burst to send what it has for them, and sleeps for up
+ * to 'pmd-maxsleep' microseconds in each turn that finds little to do.  So a
+ * thousand idle guests take most of the time of a thread that is busy for two
+ * others, and an idle thread wakes ten thousand times a second.  Here,
  *
- *     announces itself asleep in all queues that have a doorbell, looks at all
- *     once more, and blocks until a bell rings, looking at queues without a
- *     bell every 'pmd-maxsleep', and returns to Open vSwitch at the latest
- *     after PMD_BLOCK_MS;
+ *   - a thread that has been quiet for some time announces itself asleep in
+ *     all queues that have a doorbell, looks at all queues once more, and
+ *     blocks until a bell rings.  Queues without a bell it looks at every
+ *     'pmd-maxsleep'.  It goes around at the latest after PMD_BLOCK_MS;
  *
- * and while a thread with many queues is busy, it
+ *   - a thread with many queues parks those that have been quiet for long:
+ *     Open vSwitch skips them, and this module polls them, in turns that are
+ *     far apart while they stay quiet;
  *
- *     parks those that have been quiet for long, so that Open vSwitch skips
- *     them, and looks at them itself, every 1024 turns, when Open vSwitch looks
- *     which of its queues are enabled.
+ *   - a thread with many ports takes several bursts from a queue, if it has
+ *     them, before Open vSwitch goes through the ports.
  *
  * How it hooks in
  * ---------------
  *
- * The linker redirects three calls of Open vSwitch's lib/dpif-netdev.c to this
- * module (--wrap), which passes on those of other threads:
+ * Open vSwitch is not changed.  The linker redirects these calls within it to
+ * this module (--wrap), which passes on those that are not of a polling thread:
  *
- *     xnanosleep_no_quiesce()   a thread wants to sleep
- *     coverage_try_clear()      1024 turns have passed
- *     netdev_get_change_seq()   ... and it asks whether to ask again which
+ *     ovsthread_setspecific()   a thread starts: the first call that it makes
+ *     xnanosleep_no_quiesce()   it wants to sleep
+ *     coverage_try_clear()      1024 turns have passed, and ...
+ *     netdev_get_change_seq()   ... it looks whether to ask again which of its
  *                               queues are enabled
+ *     dp_netdev_input(),        it has received a burst
+ *     dp_netdev_input_outer_avx512()
+ *     seq_change()              another thread wants it to reload its queues
  *
  * A thread gets to know its queues by asking whether they are enabled, which
- * it does when it is given them.
+ * it does for each of them whenever it reloads them.
  *
  * Thread-safety: see each function.  A thread's queues are changed by other
- * threads too, and 'doms_pmd.mutex' keeps them apart; nothing of this is on a
- * packet's way but one store into a variable of the thread's own.
+ * threads too, and a lock keeps them apart, which is not on a packet's way.
  */
 
 #ifndef DOMS_PMD_H
@@ -46,12 +49,10 @@
 #include "netdev-provider.h"
 #include "ovs-thread.h"
 
-struct doms_channel;
 struct doms_pmd;
 struct json;
 
-/* The longest sleep: so long a lost bell can delay a packet, and so long a
- * reconfiguration of Open vSwitch may wait for a thread. */
+/* The longest sleep: so late a lost bell can make a packet. */
 #define PMD_BLOCK_MS 50
 
 /* A receive queue of a port. */
@@ -59,28 +60,29 @@ struct doms_rxq {
     struct netdev_rxq up;
 
     struct doms_pmd *pmd; /* Who polls it, or NULL.  'pmds_mutex'. */
-    size_t slot;          /* In 'pmd->rxqs'.  'pmd->mutex'. */
+    size_t slot;          /* In 'pmd->entries'.  'pmd->mutex'. */
     bool is_parked;       /* Atomic; the polling thread changes it. */
 
     /* The polling thread's. */
     uint64_t bell;      /* 'serial' of the channel whose bell is heard. */
     bool has_bell;      /* ... if it has one. */
     bool is_announced;  /* The channel's 'asleep' may be set. */
+    bool is_hot;        /* Parked, but not quiet any more. */
+    bool is_stuck;      /* Had something to take at 'stuck_tail', which the */
+    uint32_t stuck_tail;/* ... thread has not taken since. */
     uint32_t tail;      /* When last looked at for parking. */
     uint64_t active_ns; /* When it was found to have moved last. */
-    uint32_t stuck;     /* Its tail when there was something to poll ... */
-    bool is_stuck;      /* ... and the thread has not taken it since. */
 };
 
-/* Set whenever the thread has received a burst. */
-extern __thread bool doms_pmd_has_worked
+/* The queue from which the thread has received last, if what was received is
+ * still to be handed on. */
+extern __thread struct netdev_rxq *doms_pmd_received
     __attribute__((tls_model("initial-exec")));
 
 void doms_pmd_init(void);
 void doms_pmd_register(struct doms_rxq *);
 void doms_pmd_forget(struct doms_rxq *);
 void doms_pmd_kick(void);
-void doms_pmd_expect_reload(void);
 struct json *doms_pmd_to_json(void);
 
 /* Returns true if its thread has parked 'rxq'.  Any thread may ask. */

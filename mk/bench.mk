@@ -2,7 +2,7 @@
 #
 # Benchmarks; see bench/README.md.
 
-BENCHES = bench-ring bench-switch
+BENCHES = bench-ring bench-switch bench-wake idle-guests
 $(BENCHES:%=$(B)/bench/%): $(B)/bench/%: $(B)/obj/bench/%.o \
     $(B)/obj/bench/placement.o $(B)/lib/libdomsfront.a
 	@mkdir -p $(@D)
