@@ -5,7 +5,7 @@
  *     idle-guests -S SOCKET -n GUESTS [-p PREFIX] [-T]
  *
  * Attaches guests PREFIX0, PREFIX1, ..., prints "attached=N seconds=S" once all
- * have their ports, and then sees to their heartbeats and takes what comes, two
+ * have their ports, and then sees to their heartbeats and takes what comes, some
  * times a second, until its standard input ends.  With -T they take nothing.
  */
 #include <errno.h>
@@ -21,7 +21,11 @@
 #include "guestfront/lib/domsfront.h"
 
 #define BURST 32
-#define TURN_MS 500
+
+/* All guests have their turn in so many ms, in so many parts, so that they are
+ * not all awake at the same time. */
+#define TURN_MS 400
+#define N_PARTS 20
 
 static struct domsfront **fronts;
 static unsigned int n_fronts;
@@ -117,8 +121,7 @@ main(int argc, char *argv[])
     struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
     const char *socket_path = NULL, *prefix;
     uint64_t start = bench_now_ns();
-    bool attached = false;
-    int patience;
+    unsigned int part = 0, n_parts = 1;
 
     parse_options(argc, argv, &socket_path, &prefix);
     raise_file_limit();
@@ -126,17 +129,17 @@ main(int argc, char *argv[])
     do {
         unsigned int n_up = 0;
 
-        for (unsigned int i = 0; i < n_fronts; i++) {
+        for (unsigned int i = part; i < n_fronts; i += n_parts) {
             n_up += run_front(fronts[i]);
         }
-        if (n_up == n_fronts && !attached) {
-            attached = true;
+        part = (part + 1) % n_parts;
+        if (n_up == n_fronts && n_parts == 1) {
+            n_parts = N_PARTS;
             printf("attached=%u seconds=%.2f\n", n_up,
                    (bench_now_ns() - start) / 1e9);
             fflush(stdout);
         }
-        patience = attached ? TURN_MS : 20;
-    } while (poll(&pfd, 1, patience) <= 0);
+    } while (poll(&pfd, 1, TURN_MS / N_PARTS) <= 0);
     for (unsigned int i = 0; i < n_fronts; i++) {
         domsfront_close(fronts[i]);
     }

@@ -57,6 +57,7 @@ struct netdev_doms {
     atomic_bool is_up;                          /* NETDEV_UP. */
     atomic_int mtu;                             /* Bytes of payload. */
 
+    uint32_t n_parked; /* Atomic: receive queues that are parked. */
     uint32_t port_no; /* Atomic: its number in the datapath, or ODPP_NONE if
                        * no polling thread has wanted to know. */
 

@@ -26,6 +26,9 @@
  * gain. */
 #define PMD_PARK_MIN_QUEUES 16
 
+/* What the eventfd's events carry; a bell's carry pmd_bell_id(). */
+#define PMD_KICK UINT64_MAX
+
 /* Parked queues that can be hot at once.  Further ones wait. */
 #define PMD_MAX_HOT 32
 
@@ -51,9 +54,14 @@ struct doms_pmd {
     size_t n_entries OVS_GUARDED;
     size_t allocated_entries OVS_GUARDED;
 
+    /* Those of its queues that are not parked: as many as 'entries' have
+     * room. */
+    struct doms_rxq **open;
+    size_t n_open;
+
     /* The thread's own. */
     uint64_t reload_seq;    /* Of the reload after which it looked last. */
-    uint64_t generation;    /* 'pmd_generation' when it went to block. */
+    uint64_t generation;    /* 'pmd_generation' when it looked last. */
     uint64_t change_seq;    /* Added to those of its queues' ports. */
     size_t n_foreign;       /* Polled queues of other classes than ours ... */
     size_t n_foreign_new;   /* ... since the last 1024 turns. */
@@ -64,9 +72,10 @@ struct doms_pmd {
     bool in_hurry;          /* Not to sleep before 1024 turns are over. */
     uint64_t busy_ns;       /* When it last received something. */
     uint64_t pass_ns;       /* When 1024 turns were last over. */
-    uint64_t parked_ns;     /* When it last looked at parked queues. */
+    uint64_t look_ns;       /* When it last looked at parked queues. */
     struct doms_rxq *hot[PMD_MAX_HOT]; /* Parked queues to poll each turn. */
     size_t n_hot;
+    size_t n_mute; /* Parked queues without a bell. */
 
     /* Counters and states for the user: written by the thread, atomic. */
     uint64_t n_parked;   /* Queues that are parked. */
@@ -92,14 +101,47 @@ void pmd_set_blocked(struct doms_pmd *, bool blocked);
 /* pmd-park.c */
 void pmd_run_parking(struct doms_pmd *, uint64_t now);
 bool pmd_has_more_to_park(struct doms_pmd *);
-void pmd_poll_parked(struct doms_pmd *);
+void pmd_list_open(struct doms_pmd *);
+bool pmd_look_at_parked(struct doms_pmd *);
+bool pmd_take_rings(struct doms_pmd *);
+void pmd_look_for_rings(struct doms_pmd *);
 void pmd_poll_hot(struct doms_pmd *);
+
+/* pmd-sleep.c */
+void pmd_hear_bell(struct doms_pmd *, struct doms_rxq *,
+                   const struct doms_channel *,
+                   const struct doms_channel_queue *);
+void pmd_move_bell(struct doms_pmd *, struct doms_rxq *, size_t slot);
+void pmd_drain_bell(const struct doms_channel_queue *);
+void pmd_announce(struct doms_rxq *, struct doms_channel_queue *);
+void pmd_unannounce(struct doms_rxq *, struct doms_channel_queue *);
 
 /* Adds 'n' to a counter that only the calling thread writes. */
 static inline void
 pmd_count(uint64_t *counter, uint64_t n)
 {
     DOMS_WRITE_ONCE(*counter, *counter + n);
+}
+
+/* Notes that 'rxq', of 'pmd', is parked or not. */
+static inline void
+pmd_mark_parked(struct doms_pmd *pmd, struct doms_rxq *rxq, bool is_parked)
+    OVS_REQUIRES(pmd->mutex)
+{
+    struct netdev_doms *dev = netdev_doms_cast(rxq->up.netdev);
+    int change = is_parked ? 1 : -1;
+
+    __atomic_store_n(&rxq->is_parked, is_parked, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&dev->n_parked, change, __ATOMIC_RELAXED);
+    pmd_count(&pmd->n_parked, change);
+}
+
+/* Returns what the events of the bell of 'rxq' carry: where it was when the
+ * thread began to hear it, and for which channel. */
+static inline uint64_t
+pmd_bell_id(const struct doms_rxq *rxq)
+{
+    return (uint64_t) rxq->slot << 32 | (uint32_t) rxq->bell;
 }
 
 /* Returns the queue that 'rxq' receives from, with its channel in '*chp', or

@@ -6,7 +6,6 @@
 
 #include "doms/pmd-private.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -22,38 +21,90 @@
 /* ... and for so long sleeps rather than blocks. */
 #define QUIET_NS (2 * NS_PER_MS)
 
+/* A thread that sleeps looks at parked queues this often. */
+#define LOOK_NS (500 * NS_PER_US)
+
 /* A thread that is about to block looks whether it could park more queues this
  * often. */
 #define PARK_TRY_NS (10 * NS_PER_S)
 
-/* A thread that sleeps looks at parked queues this often. */
-#define PARKED_SCAN_NS (500 * NS_PER_US)
-
 /* A thread that sleeps for long quiesces this often. */
 #define QUIESCE_NS (10 * NS_PER_MS)
 
-/* Events taken from the kernel at once.  What they say does not matter. */
-#define MAX_EVENTS 64
+/* Bells. */
 
-/* Has the thread hear the bell of 'queue', if it has one. */
-static void
-hear_bell(struct doms_pmd *pmd, struct doms_rxq *rxq,
-          const struct doms_channel *ch, const struct doms_channel_queue *queue)
+/* Has 'pmd' hear the bell of 'rxq', which receives from 'queue' of 'ch', if it
+ * has one. */
+void
+pmd_hear_bell(struct doms_pmd *pmd, struct doms_rxq *rxq,
+              const struct doms_channel *ch,
+              const struct doms_channel_queue *queue)
 {
-    struct epoll_event event = { .events = EPOLLIN | EPOLLET };
-
     if (rxq->bell != ch->serial) {
+        struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+
         rxq->bell = ch->serial;
+        rxq->is_announced = false;
+        event.data.u64 = pmd_bell_id(rxq);
         rxq->has_bell = queue->peer_bell_fd >= 0
-                        && (!epoll_ctl(pmd->epoll_fd, EPOLL_CTL_ADD,
-                                       queue->peer_bell_fd, &event)
-                            || errno == EEXIST);
+                        && !epoll_ctl(pmd->epoll_fd, EPOLL_CTL_ADD,
+                                      queue->peer_bell_fd, &event);
     }
 }
 
-/* Returns true if 'rxq' has something to poll that the thread has not been
- * told of without taking it, which happens with a queue that is broken or that
- * Open vSwitch lets nobody poll. */
+/* Makes 'slot' the place of 'rxq' among the queues of 'pmd', and has its bell
+ * say so. */
+void
+pmd_move_bell(struct doms_pmd *pmd, struct doms_rxq *rxq, size_t slot)
+{
+    struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+    struct doms_channel *ch;
+    struct doms_channel_queue *queue = pmd_rxq_queue(rxq, &ch);
+
+    rxq->slot = slot;
+    if (queue && rxq->has_bell && rxq->bell == ch->serial) {
+        event.data.u64 = pmd_bell_id(rxq);
+        epoll_ctl(pmd->epoll_fd, EPOLL_CTL_MOD, queue->peer_bell_fd, &event);
+    }
+}
+
+/* Takes the rings out of the bell of 'queue', at most one buffer full. */
+void
+pmd_drain_bell(const struct doms_channel_queue *queue)
+{
+    uint8_t buf[64];
+
+    ignore(recv(queue->peer_bell_fd, buf, sizeof buf, MSG_DONTWAIT));
+}
+
+/* Announces that the thread sleeps in 'rxq', which receives from 'queue', if it
+ * hears its bell.  A fence and a look at the ring have to follow. */
+void
+pmd_announce(struct doms_rxq *rxq, struct doms_channel_queue *queue)
+{
+    if (rxq->has_bell && !rxq->is_announced) {
+        rxq->is_announced = true;
+        doms_queue_announce_sleep(&queue->q);
+    }
+}
+
+/* Takes pmd_announce() back.  'queue' is what 'rxq' receives from now, or
+ * NULL. */
+void
+pmd_unannounce(struct doms_rxq *rxq, struct doms_channel_queue *queue)
+{
+    if (rxq->is_announced) {
+        rxq->is_announced = false;
+        if (queue) {
+            doms_queue_wake_up(&queue->q);
+        }
+    }
+}
+
+/* Open queues. */
+
+/* Returns true if 'rxq' has something to take.  What the thread does not take
+ * before the next call does not count: the guest has broken the ring. */
 static bool
 has_work(struct doms_rxq *rxq, const struct doms_channel_queue *queue)
 {
@@ -71,89 +122,55 @@ has_work(struct doms_rxq *rxq, const struct doms_channel_queue *queue)
     return true;
 }
 
-/* Returns true if a queue of 'pmd' has something to poll. */
+/* Returns true if an open queue of 'pmd' has something to take. */
 static bool
-find_work(struct doms_pmd *pmd)
+find_work(const struct doms_pmd *pmd)
 {
     struct doms_channel *ch;
     bool found = false;
 
-    ovs_mutex_lock(&pmd->mutex);
-    for (size_t i = 0; i < pmd->n_entries; i++) {
-        struct doms_channel_queue *queue = pmd_rxq_queue(pmd->entries[i].rxq, &ch);
+    for (size_t i = 0; i < pmd->n_open; i++) {
+        struct doms_channel_queue *queue = pmd_rxq_queue(pmd->open[i], &ch);
 
-        found |= queue && has_work(pmd->entries[i].rxq, queue);
+        found |= queue && has_work(pmd->open[i], queue);
     }
-    ovs_mutex_unlock(&pmd->mutex);
     return found;
 }
 
-/* Announces that 'pmd' sleeps, in all its queues.  '*all_have_bells' tells
- * whether bells alone will wake it. */
-static void
-announce(struct doms_pmd *pmd, bool *all_have_bells)
+/* Announces that 'pmd' sleeps in all its open queues.  Returns true if bells
+ * alone will wake it. */
+static bool
+fall_asleep(struct doms_pmd *pmd)
 {
+    bool all_have_bells = !pmd->n_mute;
     struct doms_channel *ch;
 
-    *all_have_bells = true;
-    ovs_mutex_lock(&pmd->mutex);
-    for (size_t i = 0; i < pmd->n_entries; i++) {
-        struct doms_rxq *rxq = pmd->entries[i].rxq;
+    for (size_t i = 0; i < pmd->n_open; i++) {
+        struct doms_rxq *rxq = pmd->open[i];
         struct doms_channel_queue *queue = pmd_rxq_queue(rxq, &ch);
 
         if (queue) {
-            hear_bell(pmd, rxq, ch, queue);
-            if (rxq->has_bell) {
-                doms_queue_announce_sleep(&queue->q);
-                rxq->is_announced = true;
-            } else {
-                *all_have_bells = false;
-            }
+            pmd_hear_bell(pmd, rxq, ch, queue);
+            pmd_announce(rxq, queue);
+            all_have_bells &= rxq->has_bell;
         }
     }
-    ovs_mutex_unlock(&pmd->mutex);
     DOMS_FULL_FENCE();
+    return all_have_bells;
 }
 
-/* Takes the rings out of a bell, at most one buffer full. */
+/* Takes fall_asleep() back. */
 static void
-drain_bell(const struct doms_channel_queue *queue)
-{
-    uint8_t buf[64];
-
-    ignore(recv(queue->peer_bell_fd, buf, sizeof buf, MSG_DONTWAIT));
-}
-
-/* Takes announce() back.  Returns true if a queue has something to poll. */
-static bool
-wake_up(struct doms_pmd *pmd, bool was_rung)
+wake_up(struct doms_pmd *pmd)
 {
     struct doms_channel *ch;
-    bool found = false;
 
-    ovs_mutex_lock(&pmd->mutex);
-    for (size_t i = 0; i < pmd->n_entries; i++) {
-        struct doms_rxq *rxq = pmd->entries[i].rxq;
-        struct doms_channel_queue *queue = pmd_rxq_queue(rxq, &ch);
-
-        if (!queue) {
-            rxq->is_announced = false;
-            continue;
-        }
-        if (rxq->is_announced) {
-            rxq->is_announced = false;
-            doms_queue_wake_up(&queue->q);
-        }
-        if (has_work(rxq, queue)) {
-            found = true;
-            if (was_rung && rxq->has_bell && rxq->bell == ch->serial) {
-                drain_bell(queue);
-            }
-        }
+    for (size_t i = 0; i < pmd->n_open; i++) {
+        pmd_unannounce(pmd->open[i], pmd_rxq_queue(pmd->open[i], &ch));
     }
-    ovs_mutex_unlock(&pmd->mutex);
-    return found;
 }
+
+/* Sleep. */
 
 /* Waits for a bell or a kick, at most 'ns'.  Returns true if there was one. */
 static bool
@@ -161,18 +178,12 @@ wait_for_bells(struct doms_pmd *pmd, uint64_t ns)
 {
     struct pollfd pfd = { .fd = pmd->epoll_fd, .events = POLLIN };
     struct timespec ts = { .tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S };
-    struct epoll_event events[MAX_EVENTS];
 
-    if (ppoll(&pfd, 1, &ts, NULL) <= 0) {
-        return false;
-    }
-    /* Bells that are left make the next wait short, and no more. */
-    epoll_wait(pmd->epoll_fd, events, MAX_EVENTS, 0);
-    return true;
+    return ppoll(&pfd, 1, &ts, NULL) > 0;
 }
 
-/* Returns true if a port's channel has changed since 'pmd' went to block, or
- * it is to reload its queues. */
+/* Returns true if a port's channel has changed since 'pmd' looked last, or it
+ * is to reload its queues. */
 static bool
 is_outdated(const struct doms_pmd *pmd)
 {
@@ -186,33 +197,29 @@ is_outdated(const struct doms_pmd *pmd)
 
 /* Blocks until a bell rings.  Returns true if one did. */
 static bool
-sleep_until_rung(struct doms_pmd *pmd, uint64_t ns)
+sleep_until_rung(struct doms_pmd *pmd)
 {
     bool was_rung;
 
     ovsrcu_quiesce_start();
-    was_rung = wait_for_bells(pmd, ns);
+    was_rung = wait_for_bells(pmd, PMD_BLOCK_MS * NS_PER_MS);
     ovsrcu_quiesce_end();
-    if (was_rung) {
-        pmd_count(&pmd->n_bells, 1);
-    }
     return was_rung;
 }
 
-/* Blocks until a bell rings, or a queue without one has something to poll,
+/* Blocks until a bell rings, or a queue without one has something to take,
  * which it looks for every 'step' ns.  Returns true if a bell rang. */
 static bool
-sleep_and_scan(struct doms_pmd *pmd, uint64_t now, uint64_t step)
+sleep_and_look(struct doms_pmd *pmd, uint64_t now, uint64_t step)
 {
     uint64_t end = now + PMD_BLOCK_MS * NS_PER_MS;
     uint64_t quiesce = now + QUIESCE_NS;
 
     do {
         if (wait_for_bells(pmd, step)) {
-            pmd_count(&pmd->n_bells, 1);
             return true;
         }
-        if (find_work(pmd)) {
+        if (find_work(pmd) || (pmd->n_mute && pmd_look_at_parked(pmd))) {
             pmd_count(&pmd->n_scans, 1);
             return false;
         }
@@ -230,26 +237,30 @@ sleep_and_scan(struct doms_pmd *pmd, uint64_t now, uint64_t step)
 static void
 block(struct doms_pmd *pmd, uint64_t now, uint64_t step)
 {
-    bool all_have_bells, was_rung = false;
+    bool all_have_bells = fall_asleep(pmd);
+    bool was_rung = false;
+    bool slept = false;
 
-    pmd->generation = __atomic_load_n(&pmd_generation, __ATOMIC_SEQ_CST);
-    announce(pmd, &all_have_bells);
     pmd_set_blocked(pmd, true);
     if (!is_outdated(pmd) && !find_work(pmd)) {
+        slept = true;
         pmd_count(&pmd->n_blocks, 1);
-        was_rung = all_have_bells
-                       ? sleep_until_rung(pmd, PMD_BLOCK_MS * NS_PER_MS)
-                       : sleep_and_scan(pmd, now, step);
+        was_rung = all_have_bells ? sleep_until_rung(pmd)
+                                  : sleep_and_look(pmd, now, step);
     }
     pmd_set_blocked(pmd, false);
-    if (wake_up(pmd, was_rung)) {
-        pmd_poll_parked(pmd);
-    } else if (was_rung && !is_outdated(pmd)) {
-        /* Who rings for nothing does not have the thread spin. */
-        pmd_count(&pmd->n_forged, 1);
-        wait_for_bells(pmd, 0);
-        nanosleep(&(struct timespec){ .tv_nsec = step }, NULL);
+    if (was_rung) {
+        pmd_count(&pmd->n_bells, 1);
+        if (!pmd_take_rings(pmd)) {
+            /* Who rings for nothing does not have the thread spin. */
+            pmd_count(&pmd->n_forged, 1);
+            nanosleep(&(struct timespec){ .tv_nsec = step }, NULL);
+        }
+    } else if (slept) {
+        /* A bell may have been lost. */
+        pmd_look_at_parked(pmd);
     }
+    wake_up(pmd);
 }
 
 void __real_xnanosleep_no_quiesce(uint64_t ns);
@@ -271,9 +282,9 @@ __wrap_xnanosleep_no_quiesce(uint64_t ns)
     pmd_begin(pmd, now);
     pmd->has_slept = true;
     quiet = now - pmd->busy_ns;
-    if (now - pmd->parked_ns >= PARKED_SCAN_NS) {
-        pmd->parked_ns = now;
-        pmd_poll_parked(pmd);
+    if (pmd->n_parked && now - pmd->look_ns >= LOOK_NS) {
+        pmd->look_ns = now;
+        pmd_look_for_rings(pmd);
     } else if (pmd->n_hot) {
         pmd_poll_hot(pmd);
     }

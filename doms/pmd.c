@@ -70,21 +70,21 @@ remove_entry(struct doms_pmd *pmd, size_t slot)
     struct doms_channel *ch;
     struct doms_channel_queue *queue = pmd_rxq_queue(rxq, &ch);
 
-    pmd->entries[slot] = pmd->entries[--pmd->n_entries];
-    pmd->entries[slot].rxq->slot = slot;
     if (rxq->is_parked) {
-        pmd_count(&pmd->n_parked, -1);
+        pmd_mark_parked(pmd, rxq, false);
     }
     if (queue && rxq->has_bell && ch->serial == rxq->bell) {
         epoll_ctl(pmd->epoll_fd, EPOLL_CTL_DEL, queue->peer_bell_fd, NULL);
     }
-    if (queue && rxq->is_announced) {
-        doms_queue_wake_up(&queue->q);
-    }
-    __atomic_store_n(&rxq->is_parked, false, __ATOMIC_RELAXED);
-    rxq->has_bell = rxq->is_announced = rxq->is_hot = rxq->is_stuck = false;
+    pmd_unannounce(rxq, queue);
+    rxq->has_bell = rxq->is_hot = rxq->is_stuck = false;
     rxq->bell = 0;
     rxq->pmd = NULL;
+
+    pmd->entries[slot] = pmd->entries[--pmd->n_entries];
+    if (slot < pmd->n_entries) {
+        pmd_move_bell(pmd, pmd->entries[slot].rxq, slot);
+    }
 }
 
 static void
@@ -106,6 +106,8 @@ add_rxq(struct doms_pmd *pmd, struct doms_rxq *rxq) OVS_REQUIRES(pmds_mutex)
     if (pmd->n_entries >= pmd->allocated_entries) {
         pmd->entries = x2nrealloc(pmd->entries, &pmd->allocated_entries,
                                   sizeof *pmd->entries);
+        pmd->open = xrealloc(pmd->open, pmd->allocated_entries
+                                            * sizeof *pmd->open);
     }
     rxq->slot = pmd->n_entries;
     rxq->active_ns = pmd_now();
@@ -160,9 +162,10 @@ forget_stale(struct doms_pmd *pmd)
     pmd->more_bursts = MIN(hmap_count(&pmd->ovs->send_port_cache)
                                / PORTS_A_BURST,
                            MAX_MORE_BURSTS);
+    pmd->n_hot = 0;
+    pmd_list_open(pmd);
     ovs_mutex_unlock(&pmd->mutex);
     ovs_mutex_unlock(&pmds_mutex);
-    pmd->n_hot = 0;
 }
 
 /* Open vSwitch has called, in the calling thread, 'pmd': brings up to date what
@@ -170,9 +173,15 @@ forget_stale(struct doms_pmd *pmd)
 void
 pmd_begin(struct doms_pmd *pmd, uint64_t now)
 {
+    uint64_t generation = __atomic_load_n(&pmd_generation, __ATOMIC_SEQ_CST);
+
     if (OVS_UNLIKELY(pmd->reload_seq != pmd->ovs->last_reload_seq)) {
         pmd->reload_seq = pmd->ovs->last_reload_seq;
         forget_stale(pmd);
+    }
+    if (OVS_UNLIKELY(pmd->generation != generation)) {
+        pmd->generation = generation;
+        pmd_look_at_parked(pmd);
     }
     if (pmd->has_worked) {
         pmd->has_worked = false;
@@ -201,6 +210,7 @@ pmd_destroy(void *pmd_)
     close(pmd->kick_fd);
     ovs_mutex_destroy(&pmd->mutex);
     free(pmd->entries);
+    free(pmd->open);
     free(pmd->name);
     free(pmd);
 }
@@ -211,7 +221,8 @@ pmd_destroy(void *pmd_)
 static void
 pmd_create(struct dp_netdev_pmd_thread *ovs)
 {
-    struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+    struct epoll_event event = { .events = EPOLLIN | EPOLLET,
+                                 .data.u64 = PMD_KICK };
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     int kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct doms_pmd *pmd;
@@ -304,7 +315,6 @@ end_pass(struct doms_pmd *pmd)
     pmd_begin(pmd, now);
     pmd->n_foreign = pmd->n_foreign_new;
     pmd->n_foreign_new = 0;
-    pmd_poll_parked(pmd);
     pmd_run_parking(pmd, now);
     pmd->in_hurry = pmd->has_slept = false;
     pmd->pass_ns = now;
@@ -329,7 +339,7 @@ end_burst(struct doms_pmd *pmd, struct netdev_rxq *rxq, odp_port_t port_no,
         pmd->n_bursts++;
     }
     if (pmd->n_parked && ++pmd->n_bursts >= BURSTS_A_LOOK) {
-        pmd_poll_parked(pmd);
+        pmd_look_for_rings(pmd);
     } else if (pmd->n_hot) {
         pmd_poll_hot(pmd);
     }

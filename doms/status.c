@@ -101,6 +101,8 @@ status_to_json(struct netdev_doms *dev)
     json_object_put(queues, "port", json_integer_create(dev->up.n_rxq));
     json_object_put(queues, "channel",
                     json_integer_create(ch ? ch->geometry.n_queues : 0));
+    json_object_put(queues, "parked",
+                    json_integer_create(DOMS_READ_ONCE(dev->n_parked)));
     json_object_put(status, "queues", queues);
     json_object_put(
         status, "arena",

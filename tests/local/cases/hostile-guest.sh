@@ -103,6 +103,7 @@ misbehave x scribble
 misbehave x punch-holes
 misbehave x never-wake
 misbehave x hold-bell
+misbehave x ring-for-nothing
 misbehave x attach-storm
 check "z is still there" [ "$(guest_status z .connects)" = 2 ]
 kill "$blast"
