@@ -36,8 +36,8 @@
 struct options {
     const char *socket_path;
     const char *prefix;
-    const char *name;     /* Of the case, for the line printed. */
-    const char *idle;     /* How receivers wait. */
+    const char *name; /* Of the case, for the line printed. */
+    const char *idle; /* How receivers wait. */
     uint32_t max_sleep_us;
     unsigned int n_pairs;
     unsigned int n_samples;
@@ -169,8 +169,8 @@ receiver_main(void *arg)
     }
     for (unsigned int i = 0; i < o.n_pairs; i++) {
         refs[2 * i] = (struct domsfront_ref){ receivers[i], 0 };
-        refs[2 * i + 1]
-            = (struct domsfront_ref){ receivers[i], DOMSFRONT_CONTROL };
+        refs[2 * i + 1] = (struct domsfront_ref){ receivers[i],
+                                                  DOMSFRONT_CONTROL };
     }
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
         bool worked = false;
@@ -207,9 +207,9 @@ sleep_until(uint64_t ns)
 static uint64_t
 send_one(struct domsfront *front)
 {
-    static uint8_t frame[FRAME_SIZE] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                         0x02, 0,    0,    0,    0,    1,
-                                         0x88, 0xb5 };
+    static uint8_t frame[FRAME_SIZE] = { 0xff, 0xff, 0xff, 0xff, 0xff,
+                                         0xff, 0x02, 0,    0,    0,
+                                         0,    1,    0x88, 0xb5 };
     uint64_t sent = bench_now_ns();
     uint64_t received;
     void *place;

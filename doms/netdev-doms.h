@@ -58,7 +58,7 @@ struct netdev_doms {
     atomic_int mtu;                             /* Bytes of payload. */
 
     uint32_t n_parked; /* Atomic: receive queues that are parked. */
-    uint32_t port_no; /* Atomic: its number in the datapath, or ODPP_NONE if
+    uint32_t port_no;  /* Atomic: its number in the datapath, or ODPP_NONE if
                        * no polling thread has wanted to know. */
 
     struct port_rx_stats rx_stats[DOMS_MAX_QUEUES]; /* Written by the thread

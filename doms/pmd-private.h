@@ -41,13 +41,13 @@ struct pmd_entry {
 };
 
 struct doms_pmd {
-    struct ovs_list node; /* In 'pmds'. */
-    char *name;           /* The thread's. */
+    struct ovs_list node;             /* In 'pmds'. */
+    char *name;                       /* The thread's. */
     struct dp_netdev_pmd_thread *ovs; /* The thread as Open vSwitch sees it. */
-    int epoll_fd;         /* Its queues' bells, edge-triggered, and ... */
-    int kick_fd;          /* ... an eventfd. */
-    bool is_blocked;      /* Atomic: it blocks, or is about to. */
-    uint64_t awake_ns;    /* Atomic: not to block before that time. */
+    int epoll_fd;      /* Its queues' bells, edge-triggered, and ... */
+    int kick_fd;       /* ... an eventfd. */
+    bool is_blocked;   /* Atomic: it blocks, or is about to. */
+    uint64_t awake_ns; /* Atomic: not to block before that time. */
 
     struct ovs_mutex mutex;                /* Protects the next three. */
     struct pmd_entry *entries OVS_GUARDED; /* Its queues. */
@@ -60,32 +60,32 @@ struct doms_pmd {
     size_t n_open;
 
     /* The thread's own. */
-    uint64_t reload_seq;    /* Of the reload after which it looked last. */
-    uint64_t generation;    /* 'pmd_generation' when it looked last. */
-    uint64_t change_seq;    /* Added to those of its queues' ports. */
-    size_t n_foreign;       /* Polled queues of other classes than ours ... */
-    size_t n_foreign_new;   /* ... since the last 1024 turns. */
+    uint64_t reload_seq;  /* Of the reload after which it looked last. */
+    uint64_t generation;  /* 'pmd_generation' when it looked last. */
+    uint64_t change_seq;  /* Added to those of its queues' ports. */
+    size_t n_foreign;     /* Polled queues of other classes than ours ... */
+    size_t n_foreign_new; /* ... since the last 1024 turns. */
     unsigned int more_bursts; /* To take from a queue that has them. */
-    unsigned int n_bursts;  /* Since it last looked at parked queues. */
-    bool has_worked;        /* It has received something. */
-    bool has_slept;         /* It has wanted to, in these 1024 turns. */
-    bool in_hurry;          /* Not to sleep before 1024 turns are over. */
-    uint64_t busy_ns;       /* When it last received something. */
-    uint64_t pass_ns;       /* When 1024 turns were last over. */
-    uint64_t look_ns;       /* When it last looked at parked queues. */
+    unsigned int n_bursts;    /* Since it last looked at parked queues. */
+    bool has_worked;          /* It has received something. */
+    bool has_slept;           /* It has wanted to, in these 1024 turns. */
+    bool in_hurry;            /* Not to sleep before 1024 turns are over. */
+    uint64_t busy_ns;         /* When it last received something. */
+    uint64_t pass_ns;         /* When 1024 turns were last over. */
+    uint64_t look_ns;         /* When it last looked at parked queues. */
     struct doms_rxq *hot[PMD_MAX_HOT]; /* Parked queues to poll each turn. */
     size_t n_hot;
     size_t n_mute; /* Parked queues without a bell. */
 
     /* Counters and states for the user: written by the thread, atomic. */
-    uint64_t n_parked;   /* Queues that are parked. */
-    uint64_t n_parks;    /* Times that a queue was parked. */
-    uint64_t n_unparks;  /* ... and given back to Open vSwitch. */
-    uint64_t n_heated;   /* ... and found to have something. */
-    uint64_t n_blocks;   /* Times that the thread blocked. */
-    uint64_t n_bells;    /* ... and a bell or a kick ended it, */
-    uint64_t n_scans;    /* ... or what a queue without a bell had. */
-    uint64_t n_forged;   /* Bells that were rung for nothing. */
+    uint64_t n_parked;  /* Queues that are parked. */
+    uint64_t n_parks;   /* Times that a queue was parked. */
+    uint64_t n_unparks; /* ... and given back to Open vSwitch. */
+    uint64_t n_heated;  /* ... and found to have something. */
+    uint64_t n_blocks;  /* Times that the thread blocked. */
+    uint64_t n_bells;   /* ... and a bell or a kick ended it, */
+    uint64_t n_scans;   /* ... or what a queue without a bell had. */
+    uint64_t n_forged;  /* Bells that were rung for nothing. */
 };
 
 /* Changes when a port's channel does.  Atomic. */
@@ -149,8 +149,8 @@ pmd_bell_id(const struct doms_rxq *rxq)
 static inline struct doms_channel_queue *
 pmd_rxq_queue(const struct doms_rxq *rxq, struct doms_channel **chp)
 {
-    struct doms_channel *ch
-        = netdev_doms_channel(netdev_doms_cast(rxq->up.netdev));
+    struct doms_channel *ch = netdev_doms_channel(
+        netdev_doms_cast(rxq->up.netdev));
 
     *chp = ch;
     return ch && rxq->up.queue_id < ch->geometry.n_queues

@@ -38,8 +38,8 @@ VLOG_DEFINE_THIS_MODULE(doms_pmd);
 #define RELOAD_NS (10 * NS_PER_MS)
 
 static struct ovs_mutex pmds_mutex = OVS_MUTEX_INITIALIZER;
-static struct ovs_list pmds OVS_GUARDED_BY(pmds_mutex) =
-    OVS_LIST_INITIALIZER(&pmds);
+static struct ovs_list
+    pmds OVS_GUARDED_BY(pmds_mutex) = OVS_LIST_INITIALIZER(&pmds);
 static unsigned int n_blocked; /* Atomic: of all threads. */
 
 static pthread_key_t exit_key;
@@ -106,8 +106,8 @@ add_rxq(struct doms_pmd *pmd, struct doms_rxq *rxq) OVS_REQUIRES(pmds_mutex)
     if (pmd->n_entries >= pmd->allocated_entries) {
         pmd->entries = x2nrealloc(pmd->entries, &pmd->allocated_entries,
                                   sizeof *pmd->entries);
-        pmd->open = xrealloc(pmd->open, pmd->allocated_entries
-                                            * sizeof *pmd->open);
+        pmd->open = xrealloc(pmd->open,
+                             pmd->allocated_entries * sizeof *pmd->open);
     }
     rxq->slot = pmd->n_entries;
     rxq->active_ns = pmd_now();

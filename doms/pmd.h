@@ -64,14 +64,14 @@ struct doms_rxq {
     bool is_parked;       /* Atomic; the polling thread changes it. */
 
     /* The polling thread's. */
-    uint64_t bell;      /* 'serial' of the channel whose bell is heard. */
-    bool has_bell;      /* ... if it has one. */
-    bool is_announced;  /* The channel's 'asleep' may be set. */
-    bool is_hot;        /* Parked, but not quiet any more. */
-    bool is_stuck;      /* Had something to take at 'stuck_tail', which the */
-    uint32_t stuck_tail;/* ... thread has not taken since. */
-    uint32_t tail;      /* When last looked at for parking. */
-    uint64_t active_ns; /* When it was found to have moved last. */
+    uint64_t bell;       /* 'serial' of the channel whose bell is heard. */
+    bool has_bell;       /* ... if it has one. */
+    bool is_announced;   /* The channel's 'asleep' may be set. */
+    bool is_hot;         /* Parked, but not quiet any more. */
+    bool is_stuck;       /* Had something to take at 'stuck_tail', which the */
+    uint32_t stuck_tail; /* ... thread has not taken since. */
+    uint32_t tail;       /* When last looked at for parking. */
+    uint64_t active_ns;  /* When it was found to have moved last. */
 };
 
 /* The queue from which the thread has received last, if what was received is
