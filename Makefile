@@ -46,6 +46,10 @@ OVS_OBJ = $(OVS)/obj
 OVS_CPPFLAGS = -DHAVE_CONFIG_H \
     $(patsubst %,-isystem %,$(OVS_OBJ) $(OVS_SRC) $(OVS_SRC)/include \
         $(OVS_OBJ)/include $(OVS_SRC)/lib $(OVS_OBJ)/lib $(OVS_SRC)/vswitchd)
+# As in mk/build-ovs.sh.
+ifeq ($(shell uname -m),x86_64)
+OVS_ISA = -msse4.2 -mpopcnt
+endif
 OVS_LIB = $(OVS_OBJ)/lib/.libs
 OVS_SWITCH_LIBS = $(OVS_OBJ)/vswitchd/bridge.o \
     $(OVS_OBJ)/vswitchd/system-stats.o \
@@ -112,6 +116,35 @@ $(B)/obj/ovs-vswitchd.o: $(OVS_STAMP) Makefile
 	    -Dmain=ovs_vswitchd_main -Dbridge_init=doms_bridge_init \
 	    -c -o $@ $(OVS_SRC)/vswitchd/ovs-vswitchd.c
 
+# What a packet goes through in a polling thread is compiled and linked as a
+# whole (-flto), which is worth a twentieth of the packets.
+OVS_HOT = cmap dp-packet dpif-netdev dpif-netdev-perf flow netdev odp-execute
+OVS_HOT_OBJS = $(OVS_HOT:%=$(B)/obj/ovs-%.o)
+LTO_release = -flto=auto
+LTO = $(LTO_$(VARIANT))
+# The calls of its polling threads that come to doms/pmd.h.
+$(B)/obj/ovs-dpif-netdev.o: OVS_RENAMES = \
+    -Ddp_netdev_input=ovs_dp_netdev_input \
+    -Dovsthread_setspecific=doms_pmd_setspecific \
+    -Dxnanosleep_no_quiesce=doms_pmd_sleep \
+    -Dcoverage_try_clear=doms_pmd_coverage_try_clear \
+    -Dnetdev_get_change_seq=doms_pmd_get_change_seq \
+    -Dseq_change=doms_pmd_seq_change
+$(OVS_HOT_OBJS): $(B)/obj/ovs-%.o: $(OVS_STAMP) Makefile
+	@mkdir -p $(@D)
+	@echo "  CC      $*.c (Open vSwitch)"
+	@$(CC) $(OVS_CPPFLAGS) $(OVS_ISA) $(CFLAGS) $(LTO) $(OVS_RENAMES) \
+	    -fno-strict-aliasing -w -c -o $@ $(OVS_SRC)/lib/$*.c
+
+# The seed of UUIDs needs no more than one SHA-1, which Open vSwitch has too; to
+# start OpenSSL for it costs as much as a fifth of domsd's own start.
+$(B)/obj/ovs-uuid.o: $(OVS_STAMP) Makefile
+	@mkdir -p $(@D)
+	@echo "  CC      uuid.c (Open vSwitch)"
+	@$(CC) $(OVS_CPPFLAGS) $(CFLAGS) -fno-strict-aliasing \
+	    $(foreach f,init update final,-Dsha1_$(f)=ovs_sha1_$(f)) \
+	    -c -o $@ $(OVS_SRC)/lib/uuid.c
+
 # The fast path, once for each instruction set; domsd picks one when it starts.
 BURST_OBJS = $(B)/obj/doms/port-io-burst.generic.o
 ifeq ($(shell uname -m),x86_64)
@@ -119,11 +152,14 @@ BURST_OBJS += $(B)/obj/doms/port-io-burst.avx512.o
 $(B)/obj/doms/port-io-burst.avx512.o: \
     CPPFLAGS += -mavx512f -mavx512bw -mavx512vl -mbmi2
 endif
+$(BURST_OBJS) $(addprefix $(B)/obj/doms/,netdev-doms.o packet-pool.o \
+    policer.o): CPPFLAGS += $(LTO)
 $(B)/obj/doms/port-io-burst.%.o: CPPFLAGS += -DPORT_IO_RX=port_io_rx_$* \
     -DPORT_IO_TX=port_io_tx_$*
 $(B)/obj/doms/port-io-burst.%.o: doms/port-io-burst.c | $(OVS_STAMP)
 	@$(compile)
 
+comma = ,
 objects = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)))
 COMMON_OBJS = $(call objects,common/*.c)
 DOMSD_OBJS = $(filter-out %/port-io-burst.o,$(call objects,doms/*.c)) \
@@ -136,14 +172,13 @@ WATCHDOG_OBJS = $(call objects,tools/doms-watchdog*.c) $(DOM0_OBJS) \
 TAP_OBJS = $(call objects,guestfront/tap/*.c)
 FRONT_OBJS = $(call objects,guestfront/lib/*.c)
 
-# Calls of Open vSwitch's polling threads that doms/pmd.h takes over.
-DOMSD_WRAPS = $(addprefix -Wl$(comma)--wrap=,ovsthread_setspecific \
-    xnanosleep_no_quiesce coverage_try_clear netdev_get_change_seq \
-    dp_netdev_input dp_netdev_input_outer_avx512 seq_change)
-comma = ,
+# Calls of Open vSwitch's that come to doms/startup.c and doms/pmd.c.
+$(B)/bin/domsd: LDFLAGS += $(LTO) $(addprefix -Wl$(comma)--wrap=,dns_resolve_init \
+    dns_resolve pmd_perf_estimate_tsc_frequency dfc_cache_init \
+    dp_netdev_input_outer_avx512)
 $(B)/bin/domsd: $(DOMSD_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) \
-    $(B)/obj/ovs-vswitchd.o
-	@$(link) $(DOMSD_WRAPS) $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(OVS_BASE_LIBS)
+    $(B)/obj/ovs-vswitchd.o $(B)/obj/ovs-uuid.o $(OVS_HOT_OBJS)
+	@$(link) $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-ctl: $(CTL_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
 	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-watchdog: $(WATCHDOG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)

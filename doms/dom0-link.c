@@ -118,11 +118,11 @@ name_from_node(const char *node)
 
 /* Descriptions. */
 
-/* Reads the words of the description in 'dir' of guest 'name' into 'request'.
+/* Makes 'request' of the words of guest 'name' that have been read into 'ops'.
  * Returns true, or false and a 'why'. */
 static bool
-read_words(const char *dir, const char *name, struct port_request *request,
-           char why[PORT_REQUEST_WHY_SIZE])
+parse_words(const struct xenstore_op ops[], const char *name,
+            struct port_request *request, char why[PORT_REQUEST_WHY_SIZE])
 {
     char *argv[ARRAY_SIZE(words) + 1];
     int argc = 0;
@@ -130,11 +130,8 @@ read_words(const char *dir, const char *name, struct port_request *request,
 
     argv[argc++] = xstrdup(name);
     for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-        char *value;
-
-        if (!xenstore_read(&value, dir, words[i])) {
-            argv[argc++] = xasprintf("%s=%s", words[i], value);
-            free(value);
+        if (!ops[i].error) {
+            argv[argc++] = xasprintf("%s=%s", words[i], ops[i].value);
         }
     }
     ok = !port_request_parse(request, argc, argv, why, PORT_REQUEST_WHY_SIZE);
@@ -177,24 +174,31 @@ read_description(const char *name)
 {
     char *node = name_to_node(name);
     char *dir = xasprintf(PORTS "/%s", node);
+    struct xenstore_batch batch = { .n = 0 };
     char why[PORT_REQUEST_WHY_SIZE];
     struct port_request request;
-    char *serial, *vm_uuid;
+    const char *serial, *vm_uuid;
 
-    xenstore_read(&serial, dir, "serial");
+    /* The serial first: Dom0 writes it last, so that words that change
+     * meanwhile are read again. */
+    xenstore_batch_read(&batch, dir, "serial");
+    xenstore_batch_read(&batch, dir, "vm-uuid");
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+        xenstore_batch_read(&batch, dir, words[i]);
+    }
+    xenstore_batch_run(&batch);
+    serial = batch.ops[0].value;
+    vm_uuid = batch.ops[1].value;
     if (serial) {
         if (!shash_find(&described, name)) {
             shash_add(&described, name, NULL);
         }
-        xenstore_read(&vm_uuid, dir, "vm-uuid");
-        if (read_words(dir, name, &request, why)) {
+        if (parse_words(&batch.ops[2], name, &request, why)) {
             port_maker_want(&request, vm_uuid, serial);
         } else {
             VLOG_WARN_RL(&rl, "port of guest %s: %s", name, why);
             tell_status(name, serial, why);
         }
-        free(vm_uuid);
-        free(serial);
     } else if (shash_find(&described, name)) {
         char *status = xasprintf(TELL "/status/%s", node);
 
@@ -203,6 +207,7 @@ read_description(const char *name)
         xenstore_remove(status);
         free(status);
     }
+    xenstore_batch_clear(&batch);
     free(dir);
     free(node);
 }
@@ -271,13 +276,7 @@ answer(void)
 void
 dom0_link_open(void)
 {
-    size_t n;
-    char **stale = xenstore_list(TELL "/status", &n);
-
-    if (stale) {
-        xenstore_remove(TELL "/status"); /* Of an earlier life. */
-        free(stale);
-    }
+    xenstore_remove(TELL "/status"); /* Of an earlier life, if any. */
     xenstore_write_uint(TELL, "version", DOMS_XENBUS_VERSION);
     heart_open();
     xenstore_watch("doms", "d");

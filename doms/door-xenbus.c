@@ -25,6 +25,7 @@
 #include "openvswitch/list.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
+#include "timeval.h"
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(doms_door_xenbus);
@@ -35,6 +36,11 @@ VLOG_DEFINE_THIS_MODULE(doms_door_xenbus);
 /* Devices looked at in one turn of the main loop. */
 #define DEVICES_PER_TURN 16
 
+/* How long guests that were connected to an earlier life of the switch wait
+ * for each other, in milliseconds: what they send at once is for one another,
+ * and would be lost. */
+#define SETTLE_MS 300
+
 /* Domids are less than this, and so are devices' handles. */
 #define DOMID_MAX 0x7ff0
 #define HANDLE_MAX 255
@@ -42,6 +48,11 @@ VLOG_DEFINE_THIS_MODULE(doms_door_xenbus);
 static struct hmap devices = HMAP_INITIALIZER(&devices);
 static struct ovs_list dirty = OVS_LIST_INITIALIZER(&dirty);
 static uint64_t last_seq; /* Of the ports that were looked at last. */
+static bool linked;       /* Is the link to Dom0 open? */
+
+/* When the guests of an earlier life are told that they are connected again,
+ * even if some are still missing; 0 before the first of them is. */
+static long long int settle_until;
 
 /* Devices. */
 
@@ -192,6 +203,32 @@ take_events(void)
     }
 }
 
+/* Tells guests that they are connected: all of those together that come back
+ * to a switch that was started anew. */
+static void
+announce(void)
+{
+    struct xenbus_device *dev;
+    bool incomplete = false;
+    bool any = false;
+
+    HMAP_FOR_EACH (dev, node, &devices) {
+        incomplete |= dev->is_returning;
+        any |= dev->is_unannounced;
+    }
+    if (!any) {
+        return;
+    }
+    if (!settle_until) {
+        settle_until = time_msec() + SETTLE_MS;
+    }
+    if (!incomplete || time_msec() >= settle_until) {
+        HMAP_FOR_EACH (dev, node, &devices) {
+            xenbus_device_announce(dev);
+        }
+    }
+}
+
 /* The door. */
 
 /* Opens the door.  Returns true if it is open. */
@@ -206,7 +243,9 @@ door_open(void)
     if (!opened) {
         opened = true;
         xenstore_watch(XENBUS_BACKENDS, BACKENDS_TOKEN);
-        dom0_link_open();
+        /* The watch's first event may come when the main thread has begun
+         * with the bridges, which takes longer. */
+        scan_backends();
         VLOG_INFO("xenbus door is open");
     }
     return true;
@@ -221,7 +260,9 @@ door_xenbus_run(void)
         return;
     }
     take_events();
-    dom0_link_run();
+    if (linked) {
+        dom0_link_run();
+    }
 
     seq = doms_ports_seq();
     if (seq != last_seq) {
@@ -231,6 +272,12 @@ door_xenbus_run(void)
     for (int i = 0; i < DEVICES_PER_TURN && !ovs_list_is_empty(&dirty); i++) {
         run_first_dirty();
     }
+    announce();
+    if (!linked && ovs_list_is_empty(&dirty)) {
+        /* After the devices: guests wait for these. */
+        linked = true;
+        dom0_link_open();
+    }
 }
 
 static void
@@ -238,7 +285,12 @@ door_xenbus_wait(void)
 {
     if (door_open()) {
         xenstore_wait();
-        dom0_link_wait();
+        if (linked) {
+            dom0_link_wait();
+        }
+        if (settle_until > time_msec()) {
+            poll_timer_wait_until(settle_until);
+        }
         doms_ports_seq_wait(last_seq);
         if (!ovs_list_is_empty(&dirty)) {
             poll_immediate_wake();

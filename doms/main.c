@@ -8,6 +8,13 @@
  */
 #include <config.h>
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
 #include "bridge.h"
 #include "doms/netdev-doms.h"
 #include "doms/port-maker.h"
@@ -25,10 +32,44 @@ doms_bridge_init(const char *remote)
     bridge_init(remote);
 }
 
+/* Waits until no other domsd runs, if the environment says so: DOMS_LOCK names
+ * the file that one holds a lock on as long as it lives.  One that waits has
+ * been loaded, and has all its pages, when the other dies. */
+static void
+wait_for_turn(void)
+{
+    const char *path = getenv("DOMS_LOCK");
+    int fd, error;
+
+    if (!path) {
+        return;
+    }
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        ovs_fatal(errno, "%s: cannot be opened; see DOMS_LOCK in domsd(8)",
+                  path);
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB)) {
+        /* This has the pages made; they need not stay. */
+        if (!mlockall(MCL_CURRENT)) {
+            munlockall();
+        }
+        do {
+            error = flock(fd, LOCK_EX) ? errno : 0;
+        } while (error == EINTR);
+        if (error) {
+            ovs_fatal(error, "%s: cannot be locked", path);
+        }
+    }
+    /* Who waits may be started with a low priority. */
+    setpriority(PRIO_PROCESS, 0, 0);
+}
+
 int
 main(int argc, char *argv[])
 {
     set_program_name(argv[0]);
+    wait_for_turn();
     netdev_doms_register();
     return ovs_vswitchd_main(argc, argv);
 }

@@ -160,7 +160,7 @@ poll_queue(struct doms_pmd *pmd, struct doms_rxq *rxq)
         doms_pmd_received = NULL;
         pmd->has_worked = true;
         pmd->ovs->ctx.now = time_usec();
-        dp_netdev_input(pmd->ovs, &batch, port_no);
+        ovs_dp_netdev_input(pmd->ovs, &batch, port_no);
     }
 }
 

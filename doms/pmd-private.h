@@ -33,6 +33,7 @@
 #define PMD_MAX_HOT 32
 
 struct dp_netdev_pmd_thread;
+struct seq;
 
 /* A queue that a thread polls. */
 struct pmd_entry {
@@ -97,6 +98,17 @@ extern __thread struct doms_pmd *pmd_self;
 uint64_t pmd_now(void);
 void pmd_begin(struct doms_pmd *, uint64_t now);
 void pmd_set_blocked(struct doms_pmd *, bool blocked);
+
+/* What Open vSwitch calls in place of its own functions. */
+void doms_pmd_setspecific(ovsthread_key_t, const void *value);
+void doms_pmd_sleep(uint64_t ns);
+void doms_pmd_coverage_try_clear(void);
+uint64_t doms_pmd_get_change_seq(const struct netdev *);
+void doms_pmd_seq_change(struct seq *);
+
+/* Its own. */
+int32_t ovs_dp_netdev_input(struct dp_netdev_pmd_thread *,
+                            struct dp_packet_batch *, odp_port_t);
 
 /* pmd-park.c */
 void pmd_run_parking(struct doms_pmd *, uint64_t now);

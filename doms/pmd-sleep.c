@@ -263,19 +263,16 @@ block(struct doms_pmd *pmd, uint64_t now, uint64_t step)
     wake_up(pmd);
 }
 
-void __real_xnanosleep_no_quiesce(uint64_t ns);
-void __wrap_xnanosleep_no_quiesce(uint64_t ns);
-
 /* The calling thread has found nothing to do, or not much, and is to sleep for
  * 'ns'.  Returns sooner or later than that, as pmd.h says. */
 void
-__wrap_xnanosleep_no_quiesce(uint64_t ns)
+doms_pmd_sleep(uint64_t ns)
 {
     struct doms_pmd *pmd = pmd_self;
     uint64_t now, quiet;
 
     if (!pmd || pmd->n_foreign || pmd->n_foreign_new) {
-        __real_xnanosleep_no_quiesce(ns);
+        xnanosleep_no_quiesce(ns);
         return;
     }
     now = pmd_now();
@@ -293,7 +290,7 @@ __wrap_xnanosleep_no_quiesce(uint64_t ns)
     }
     if (quiet < QUIET_NS
         || now < __atomic_load_n(&pmd->awake_ns, __ATOMIC_RELAXED)) {
-        __real_xnanosleep_no_quiesce(MIN(ns, quiet / 2));
+        xnanosleep_no_quiesce(MIN(ns, quiet / 2));
     } else if (now - pmd->pass_ns >= PARK_TRY_NS
                && pmd_has_more_to_park(pmd)) {
         pmd->in_hurry = true;

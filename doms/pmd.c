@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "coverage.h"
 #include "dpif-netdev-private-thread.h"
 #include "openvswitch/json.h"
 #include "openvswitch/vlog.h"
@@ -345,17 +346,14 @@ end_burst(struct doms_pmd *pmd, struct netdev_rxq *rxq, odp_port_t port_no,
     }
 }
 
-/* What Open vSwitch calls. */
-
-void __real_ovsthread_setspecific(ovsthread_key_t, const void *);
-void __wrap_ovsthread_setspecific(ovsthread_key_t, const void *);
+/* What Open vSwitch calls in place of its own. */
 
 void
-__wrap_ovsthread_setspecific(ovsthread_key_t key, const void *value)
+doms_pmd_setspecific(ovsthread_key_t key, const void *value)
 {
     static __thread bool has_started;
 
-    __real_ovsthread_setspecific(key, value);
+    ovsthread_setspecific(key, value);
     if (!has_started) {
         has_started = true;
         if (!strncmp(get_subprogram_name(), "pmd-", 4)) {
@@ -364,25 +362,19 @@ __wrap_ovsthread_setspecific(ovsthread_key_t key, const void *value)
     }
 }
 
-void __real_coverage_try_clear(void);
-void __wrap_coverage_try_clear(void);
-
 void
-__wrap_coverage_try_clear(void)
+doms_pmd_coverage_try_clear(void)
 {
-    __real_coverage_try_clear();
+    coverage_try_clear();
     if (pmd_self) {
         end_pass(pmd_self);
     }
 }
 
-uint64_t __real_netdev_get_change_seq(const struct netdev *);
-uint64_t __wrap_netdev_get_change_seq(const struct netdev *);
-
 uint64_t
-__wrap_netdev_get_change_seq(const struct netdev *netdev)
+doms_pmd_get_change_seq(const struct netdev *netdev)
 {
-    uint64_t seq = __real_netdev_get_change_seq(netdev);
+    uint64_t seq = netdev_get_change_seq(netdev);
 
     if (pmd_self) {
         if (netdev_doms_is_ours(netdev)) {
@@ -393,33 +385,25 @@ __wrap_netdev_get_change_seq(const struct netdev *netdev)
     return seq;
 }
 
-void __real_seq_change(struct seq *);
-void __wrap_seq_change(struct seq *);
-
 void
-__wrap_seq_change(struct seq *seq)
+doms_pmd_seq_change(struct seq *seq)
 {
-    __real_seq_change(seq);
+    seq_change(seq);
     if (__atomic_load_n(&n_blocked, __ATOMIC_SEQ_CST)) {
         wake_for_reload(seq);
     }
 }
 
-int32_t __real_dp_netdev_input(struct dp_netdev_pmd_thread *,
-                               struct dp_packet_batch *, odp_port_t);
-int32_t __wrap_dp_netdev_input(struct dp_netdev_pmd_thread *,
-                               struct dp_packet_batch *, odp_port_t);
-
 int32_t
-__wrap_dp_netdev_input(struct dp_netdev_pmd_thread *ovs,
-                       struct dp_packet_batch *batch, odp_port_t port_no)
+dp_netdev_input(struct dp_netdev_pmd_thread *ovs,
+                struct dp_packet_batch *batch, odp_port_t port_no)
 {
     struct netdev_rxq *rxq = doms_pmd_received;
-    int32_t retval = __real_dp_netdev_input(ovs, batch, port_no);
+    int32_t retval = ovs_dp_netdev_input(ovs, batch, port_no);
 
     if (rxq && pmd_self) {
         doms_pmd_received = NULL;
-        end_burst(pmd_self, rxq, port_no, __real_dp_netdev_input);
+        end_burst(pmd_self, rxq, port_no, ovs_dp_netdev_input);
     }
     return retval;
 }
@@ -432,13 +416,13 @@ int32_t __wrap_dp_netdev_input_outer_avx512(struct dp_netdev_pmd_thread *,
                                             struct dp_packet_batch *,
                                             odp_port_t);
 
-/* Like the other, but leaves to it what it cannot do. */
+/* Leaves to the other what it cannot do. */
 static int32_t
 input_avx512(struct dp_netdev_pmd_thread *ovs, struct dp_packet_batch *batch,
              odp_port_t port_no)
 {
     return __real_dp_netdev_input_outer_avx512(ovs, batch, port_no)
-               ? __real_dp_netdev_input(ovs, batch, port_no)
+               ? ovs_dp_netdev_input(ovs, batch, port_no)
                : 0;
 }
 

@@ -24,8 +24,9 @@
  * How it hooks in
  * ---------------
  *
- * Open vSwitch is not changed.  The linker redirects these calls within it to
- * this module (--wrap), which passes on those that are not of a polling thread:
+ * Open vSwitch is not changed.  Where its lib/dpif-netdev.c makes these calls,
+ * the build has it call this module, which passes on those that are not of a
+ * polling thread:
  *
  *     ovsthread_setspecific()   a thread starts: the first call that it makes
  *     xnanosleep_no_quiesce()   it wants to sleep

@@ -24,6 +24,10 @@
 /* A frame may be longer than the MTU by its header and two VLAN tags. */
 #define FRAME_OVERHEAD (ETH_HEADER_LEN + 2 * VLAN_HEADER_LEN)
 
+/* The bursts work on a copy of the ring's private state: whatever else they
+ * write could be that state, as far as the compiler knows, so that it would
+ * have to be read and written for each frame. */
+
 /* Copies 'length' bytes, at least DOMS_FRAME_MIN, and touches no others: what
  * lies behind them is private in one direction and may not be mapped in the
  * other. */
@@ -94,9 +98,9 @@ uint32_t
 PORT_IO_RX(struct doms_channel_queue *queue, struct dp_packet_batch *batch,
            const struct port_limits *limits, struct port_rx_stats *stats)
 {
-    struct doms_ring_reader *r = &queue->q.rx;
     uint32_t max_frame = limits->mtu + FRAME_OVERHEAD;
-    uint32_t n = doms_ring_poll(r, NETDEV_MAX_BURST);
+    uint32_t n = doms_ring_poll(&queue->q.rx, NETDEV_MAX_BURST);
+    struct doms_ring_reader r;
     struct packet_pool *pool;
     struct doms_record rec;
     uint64_t n_bytes = 0;
@@ -108,7 +112,8 @@ PORT_IO_RX(struct doms_channel_queue *queue, struct dp_packet_batch *batch,
     }
 
     pool = packet_pool_get();
-    for (uint32_t i = 0; i < n && doms_ring_peek(r, &rec); i++) {
+    r = queue->q.rx;
+    for (uint32_t i = 0; i < n && doms_ring_peek(&r, &rec); i++) {
         struct dp_packet *packet;
 
         if (OVS_UNLIKELY(rec.flags)) {
@@ -126,7 +131,8 @@ PORT_IO_RX(struct doms_channel_queue *queue, struct dp_packet_batch *batch,
         n_bytes += dp_packet_size(packet);
         batch->packets[k++] = packet;
     }
-    doms_ring_release(r);
+    doms_ring_release(&r);
+    queue->q.rx = r;
 
     batch->count = k;
     n_policed = policer_run(limits->policer, batch, &n_bytes);
@@ -201,8 +207,8 @@ PORT_IO_TX(struct doms_channel_queue *queue,
            const struct dp_packet_batch *batch,
            const struct port_limits *limits, struct port_tx_stats *stats)
 {
-    struct doms_ring_writer *w = &queue->q.tx;
     uint32_t max_frame = limits->mtu + FRAME_OVERHEAD;
+    struct doms_ring_writer w = queue->q.tx;
     uint64_t n_bytes = 0;
     uint32_t n_sent = 0;
     size_t i;
@@ -213,7 +219,12 @@ PORT_IO_TX(struct doms_channel_queue *queue,
         void *place;
 
         if (OVS_UNLIKELY(offload_is_needed(packet))) {
-            if (!tx_offloaded(w, packet, limits, stats)) {
+            bool ok;
+
+            queue->q.tx = w;
+            ok = tx_offloaded(&queue->q.tx, packet, limits, stats);
+            w = queue->q.tx;
+            if (!ok) {
                 break;
             }
             continue;
@@ -222,12 +233,12 @@ PORT_IO_TX(struct doms_channel_queue *queue,
             port_io_add(&stats->too_long, 1);
             continue;
         }
-        place = doms_ring_reserve(w, length);
+        place = doms_ring_reserve(&w, length);
         if (OVS_UNLIKELY(!place)) {
             break;
         }
         copy_frame(place, dp_packet_data(packet), length);
-        doms_ring_commit(w, length, 0);
+        doms_ring_commit(&w, length, 0);
         n_sent++;
         n_bytes += length;
     }
@@ -237,7 +248,8 @@ PORT_IO_TX(struct doms_channel_queue *queue,
     if (OVS_UNLIKELY(i < batch->count)) {
         port_io_add(&stats->ring_full, batch->count - i);
     }
-    if (OVS_LIKELY(doms_ring_publish(w))) {
+    queue->q.tx = w;
+    if (OVS_LIKELY(doms_ring_publish(&queue->q.tx))) {
         port_io_add(&stats->batches, 1);
         if (queue->bell_fd >= 0
             && OVS_UNLIKELY(doms_queue_peer_wants_bell(&queue->q))) {

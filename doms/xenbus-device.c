@@ -64,6 +64,7 @@ device_set_state(struct xenbus_device *dev, enum xenbus_state state)
 {
     VLOG_DBG("%s: state %d to %d", dev->back, dev->state, state);
     dev->state = state;
+    dev->is_unannounced = false;
     xenstore_write_uint(dev->back, "state", state);
 }
 
@@ -75,6 +76,16 @@ device_write_error(struct xenbus_device *dev, const char *error)
     if (error[0] || dev->complained) {
         xenstore_write(dev->back, DOMS_XS_ERROR, error);
         dev->complained = error[0] != '\0';
+    }
+}
+
+/* Tells the guest of 'dev' that it is connected, if it does not know. */
+void
+xenbus_device_announce(struct xenbus_device *dev)
+{
+    if (dev->is_unannounced) {
+        device_set_state(dev, XENBUS_CONNECTED);
+        device_write_error(dev, "");
     }
 }
 
@@ -103,14 +114,17 @@ device_detach(struct xenbus_device *dev, const char *why)
 }
 
 /* Begins with the device that the backend's directory, of 'generation', is
- * about.  Takes over 'generation'. */
+ * and guest 'port', which may be NULL, is about.  'is_returning' tells that it
+ * was connected to an earlier life of the switch. */
 static void
-device_begin(struct xenbus_device *dev, char *generation)
+device_begin(struct xenbus_device *dev, const char *generation,
+             const char *port, bool is_returning)
 {
-    dev->generation = generation;
+    dev->generation = xstrdup(generation);
+    dev->is_returning = is_returning;
+    dev->port = nullable_xstrdup(port);
     dev->has_offered = false;
     dev->complained = true; /* By an earlier life of the switch, perhaps. */
-    xenstore_read(&dev->port, dev->back, "port");
     if (!dev->port || !doms_name_is_valid(dev->port)) {
         VLOG_WARN_RL(&rl,
                      "%s/port: names no guest; make it anew with "
@@ -137,6 +151,7 @@ device_end(struct xenbus_device *dev)
         free(dev->error);
         dev->generation = dev->port = dev->error = NULL;
     }
+    dev->is_returning = dev->is_unannounced = false;
 }
 
 /* Frees 'dev', which may be NULL. */
@@ -229,9 +244,10 @@ step_init_wait(struct xenbus_device *dev, enum xenbus_state front)
         device_write_error(dev, error);
         device_set_state(dev, XENBUS_CLOSED);
     } else {
-        device_write_error(dev, "");
-        device_set_state(dev, XENBUS_CONNECTED);
+        dev->state = XENBUS_CONNECTED;
+        dev->is_unannounced = true;
     }
+    dev->is_returning = false;
     return false;
 }
 
@@ -334,11 +350,9 @@ device_remove_node(const struct xenbus_device *dev)
  * generation by now, and begins with what it is.  Returns false if it is
  * nothing, or has to wait until the last one's memory is unmapped. */
 static bool
-device_follow(struct xenbus_device *dev)
+device_follow(struct xenbus_device *dev, const char *generation,
+              const char *port, bool is_returning)
 {
-    char *generation;
-
-    xenstore_read(&generation, dev->back, "generation");
     if (dev->generation
         && (!generation || strcmp(generation, dev->generation))) {
         device_end(dev);
@@ -349,16 +363,52 @@ device_follow(struct xenbus_device *dev)
         dev->memory = NULL;
     }
     if (!dev->generation && dev->memory) {
-        free(generation); /* The next one has to wait for that. */
-        return false;
+        return false; /* The next one has to wait for that. */
     }
     if (!generation) {
         return false;
     }
     if (!dev->generation) {
-        device_begin(dev, generation);
-    } else {
-        free(generation);
+        device_begin(dev, generation, port, is_returning);
+    }
+    return true;
+}
+
+/* What is looked at first. */
+enum { LOOK_GENERATION, LOOK_PORT, LOOK_ONLINE, LOOK_FRONT };
+
+/* As xenbus_device_run(), with what has been read into 'ops'. */
+static bool
+device_run(struct xenbus_device *dev, const struct xenstore_op ops[])
+{
+    uint64_t front = 0, online = 0;
+    int error = ops[LOOK_FRONT].error;
+
+    if (!error) {
+        xenstore_parse_uint(&front, XENBUS_CLOSED, ops[LOOK_FRONT].value);
+    }
+    if (!ops[LOOK_ONLINE].error) {
+        xenstore_parse_uint(&online, 1, ops[LOOK_ONLINE].value);
+    }
+    if (!device_follow(dev, ops[LOOK_GENERATION].value, ops[LOOK_PORT].value,
+                       front == XENBUS_CONNECTED)) {
+        return dev->memory != NULL;
+    }
+    if (error == ENOENT || error == EACCES) {
+        device_detach(dev, NULL);
+        dev->is_returning = false;
+        if (!dev->memory) {
+            VLOG_INFO_RL(&rl, "guest %s (domain %u) has gone",
+                         dev->port ? dev->port : "?", dev->domid);
+            device_remove_node(dev);
+        }
+        return dev->memory != NULL;
+    }
+    if (!online) {
+        dev->is_returning = false;
+    }
+    while (device_step(dev, front, online)) {
+        continue;
     }
     return true;
 }
@@ -368,25 +418,15 @@ device_follow(struct xenbus_device *dev)
 bool
 xenbus_device_run(struct xenbus_device *dev)
 {
-    uint64_t front, online;
-    int error;
+    struct xenstore_batch batch = { .n = 0 };
+    bool result;
 
-    if (!device_follow(dev)) {
-        return dev->memory != NULL;
-    }
-    error = xenstore_read_uint(&front, XENBUS_CLOSED, dev->front, "state");
-    if (error == ENOENT || error == EACCES) {
-        device_detach(dev, NULL);
-        if (!dev->memory) {
-            VLOG_INFO_RL(&rl, "guest %s (domain %u) has gone",
-                         dev->port ? dev->port : "?", dev->domid);
-            device_remove_node(dev);
-        }
-        return dev->memory != NULL;
-    }
-    xenstore_read_uint(&online, 1, dev->back, "online");
-    while (device_step(dev, front, online)) {
-        continue;
-    }
-    return true;
+    xenstore_batch_read(&batch, dev->back, "generation");
+    xenstore_batch_read(&batch, dev->back, "port");
+    xenstore_batch_read(&batch, dev->back, "online");
+    xenstore_batch_read(&batch, dev->front, "state");
+    xenstore_batch_run(&batch);
+    result = device_run(dev, batch.ops);
+    xenstore_batch_clear(&batch);
+    return result;
 }

@@ -67,6 +67,9 @@ struct xenbus_device {
     struct xenbus_offer offer; /* In force unless 'state' is INITIALISING. */
     bool has_offered;          /* Does 'offer' stand in xenstore? */
     bool complained;           /* Does 'error' stand in xenstore? */
+    bool is_returning;         /* Was its guest connected to an earlier life of
+                                * the switch, and is not yet again? */
+    bool is_unannounced;       /* Is CONNECTED still to be told the guest? */
 
     /* In CONNECTED: the port has the channel, whose 'door_aux' is this device;
      * NULL once it has been taken from the port.  The memory stays until it is
@@ -82,6 +85,7 @@ struct xenbus_device *xenbus_device_create(const struct doms_door *,
                                            unsigned int handle);
 void xenbus_device_destroy(struct xenbus_device *);
 bool xenbus_device_run(struct xenbus_device *);
+void xenbus_device_announce(struct xenbus_device *);
 void xenbus_device_forget_channel(struct xenbus_device *);
 
 #endif /* doms/xenbus-device.h */

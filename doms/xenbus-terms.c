@@ -41,45 +41,120 @@ void
 xenbus_offer_write(const char *back, const struct xenbus_offer *old,
                    const struct xenbus_offer *now)
 {
+    struct xenstore_batch batch = { .n = 0 };
+
     if (!old) {
-        xenstore_write_uint(back, DOMS_XS_VERSION, DOMS_XENBUS_VERSION);
+        xenstore_batch_write_uint(&batch, back, DOMS_XS_VERSION,
+                                  DOMS_XENBUS_VERSION);
     }
     if (!old || old->n_queues != now->n_queues) {
-        xenstore_write_uint(back, DOMS_XS_MAX_QUEUES, now->n_queues);
+        xenstore_batch_write_uint(&batch, back, DOMS_XS_MAX_QUEUES,
+                                  now->n_queues);
     }
     if (!old || old->arena_size != now->arena_size) {
-        xenstore_write_uint(back, DOMS_XS_ARENA, now->arena_size);
+        xenstore_batch_write_uint(&batch, back, DOMS_XS_ARENA,
+                                  now->arena_size);
     }
     if (!old || old->features != now->features) {
         bool csum = (now->features & DOMS_F_CSUM) != 0;
         bool tso = (now->features & DOMS_F_TSO) != 0;
 
-        xenstore_write_uint(back, DOMS_XS_FEATURE_CSUM, csum);
-        xenstore_write_uint(back, DOMS_XS_FEATURE_TSO, tso);
+        xenstore_batch_write_uint(&batch, back, DOMS_XS_FEATURE_CSUM, csum);
+        xenstore_batch_write_uint(&batch, back, DOMS_XS_FEATURE_TSO, tso);
     }
     if (!old || !eth_addr_equals(old->mac, now->mac)) {
         char mac[ETH_ADDR_STRLEN + 1];
 
         snprintf(mac, sizeof mac, ETH_ADDR_FMT, ETH_ADDR_ARGS(now->mac));
-        xenstore_write(back, DOMS_XS_MAC, mac);
+        xenstore_batch_write(&batch, back, DOMS_XS_MAC, mac);
     }
     if (!old || old->mtu != now->mtu) {
-        xenstore_write_uint(back, DOMS_XS_MTU, now->mtu);
+        xenstore_batch_write_uint(&batch, back, DOMS_XS_MTU, now->mtu);
     }
     if (!old || old->link_up != now->link_up) {
-        xenstore_write_uint(back, DOMS_XS_LINK, now->link_up);
+        xenstore_batch_write_uint(&batch, back, DOMS_XS_LINK, now->link_up);
     }
+    xenstore_batch_run(&batch);
+    xenstore_batch_clear(&batch);
 }
 
 /* The wish. */
 
-/* Returns true if the front of directory 'front' has named feature 'key'. */
+/* A front's keys. */
+enum {
+    WISH_VERSION,
+    WISH_QUEUES,
+    WISH_ARENA,
+    WISH_EPOCH,
+    WISH_REFERENCE,
+    WISH_CSUM,
+    WISH_TSO,
+    N_WISHES
+};
+static const char *const wish_keys[N_WISHES] = {
+    [WISH_VERSION] = DOMS_XS_VERSION,     [WISH_QUEUES] = DOMS_XS_QUEUES,
+    [WISH_ARENA] = DOMS_XS_ARENA,         [WISH_EPOCH] = DOMS_XS_EPOCH,
+    [WISH_REFERENCE] = DOMS_XS_REFERENCE, [WISH_CSUM] = DOMS_XS_FEATURE_CSUM,
+    [WISH_TSO] = DOMS_XS_FEATURE_TSO,
+};
+
+/* Stores in '*value' what 'op' has read, a number up to 'max'.  Returns true
+ * if it is one. */
 static bool
-front_names(const char *front, const char *key)
+read_number(uint64_t *value, uint64_t max, const struct xenstore_op *op)
+{
+    return !op->error && !xenstore_parse_uint(value, max, op->value);
+}
+
+/* Returns true if the front has named the feature that 'op' has read. */
+static bool
+front_names(const struct xenstore_op *op)
 {
     uint64_t value;
 
-    return !xenstore_read_uint(&value, 1, front, key) && value;
+    return read_number(&value, 1, op) && value;
+}
+
+/* Makes '*wish' of what has been read into 'ops'.  The guest was told 'offer'.
+ * Returns NULL, or what is wrong with it. */
+static const char *
+wish_parse(struct xenbus_wish *wish, const struct xenstore_op ops[N_WISHES],
+           const struct xenbus_offer *offer)
+{
+    uint64_t version, n_queues, arena, epoch, reference;
+    uint64_t features = 0;
+
+    if (!read_number(&version, UINT32_MAX, &ops[WISH_VERSION])
+        || version != DOMS_XENBUS_VERSION) {
+        return "the front speaks another version; install a doms_front of "
+               "the switch's release";
+    }
+    if (!read_number(&n_queues, offer->n_queues, &ops[WISH_QUEUES])
+        || !n_queues) {
+        return "queues: not between 1 and max-queues";
+    }
+    if (!read_number(&arena, UINT32_MAX, &ops[WISH_ARENA])
+        || arena != offer->arena_size) {
+        return "arena: not what the switch offers";
+    }
+    if (!read_number(&epoch, UINT32_MAX, &ops[WISH_EPOCH]) || !epoch) {
+        return "epoch: not a number of 32 bits but 0";
+    }
+    if (!read_number(&reference, UINT32_MAX, &ops[WISH_REFERENCE])
+        || !reference) {
+        return "reference: not a grant";
+    }
+    if (front_names(&ops[WISH_CSUM])) {
+        features |= DOMS_F_CSUM;
+    }
+    if (front_names(&ops[WISH_TSO])) {
+        features |= DOMS_F_TSO;
+    }
+    wish->geometry = (struct doms_geometry){ n_queues, arena };
+    wish->features = offer->features & features;
+    wish->epoch = epoch;
+    wish->reference = reference;
+    return NULL;
 }
 
 /* Reads into '*wish' what the front of directory 'front', which was told
@@ -88,41 +163,16 @@ const char *
 xenbus_wish_read(struct xenbus_wish *wish, const char *front,
                  const struct xenbus_offer *offer)
 {
-    uint64_t version, n_queues, arena, epoch, reference;
-    uint64_t features = 0;
+    struct xenstore_batch batch = { .n = 0 };
+    const char *why;
 
-    if (xenstore_read_uint(&version, UINT32_MAX, front, DOMS_XS_VERSION)
-        || version != DOMS_XENBUS_VERSION) {
-        return "the front speaks another version; install a doms_front of "
-               "the switch's release";
+    for (size_t i = 0; i < N_WISHES; i++) {
+        xenstore_batch_read(&batch, front, wish_keys[i]);
     }
-    if (xenstore_read_uint(&n_queues, offer->n_queues, front, DOMS_XS_QUEUES)
-        || !n_queues) {
-        return "queues: not between 1 and max-queues";
-    }
-    if (xenstore_read_uint(&arena, UINT32_MAX, front, DOMS_XS_ARENA)
-        || arena != offer->arena_size) {
-        return "arena: not what the switch offers";
-    }
-    if (xenstore_read_uint(&epoch, UINT32_MAX, front, DOMS_XS_EPOCH)
-        || !epoch) {
-        return "epoch: not a number of 32 bits but 0";
-    }
-    if (xenstore_read_uint(&reference, UINT32_MAX, front, DOMS_XS_REFERENCE)
-        || !reference) {
-        return "reference: not a grant";
-    }
-    if (front_names(front, DOMS_XS_FEATURE_CSUM)) {
-        features |= DOMS_F_CSUM;
-    }
-    if (front_names(front, DOMS_XS_FEATURE_TSO)) {
-        features |= DOMS_F_TSO;
-    }
-    wish->geometry = (struct doms_geometry){ n_queues, arena };
-    wish->features = offer->features & features;
-    wish->epoch = epoch;
-    wish->reference = reference;
-    return NULL;
+    xenstore_batch_run(&batch);
+    why = wish_parse(wish, batch.ops, offer);
+    xenstore_batch_clear(&batch);
+    return why;
 }
 
 /* Returns true if the front's health page, which is shared, says what the

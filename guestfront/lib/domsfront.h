@@ -217,6 +217,9 @@ int domsfront_tx_reserve(struct domsfront *, unsigned int queue,
                          uint32_t max_length, bool offload, void **data);
 int domsfront_tx_commit(struct domsfront *, unsigned int queue,
                         uint32_t length, const struct domsfront_offload *);
+unsigned int domsfront_tx_place(struct domsfront *, unsigned int queue,
+                                const uint32_t *lengths, void **places,
+                                unsigned int n);
 int domsfront_tx_flush(struct domsfront *, unsigned int queue);
 int domsfront_send(struct domsfront *, unsigned int queue,
                    const struct domsfront_buf *, unsigned int n,

@@ -136,14 +136,15 @@ write_offload(uint8_t *data, const struct domsfront_offload *o)
 
 /* Receiving. */
 
-/* Takes the next frame of 'q' into '*frame'.  Returns false if there is none,
- * as far as the last doms_ring_poll() could tell. */
-static bool
-take_frame(struct df_queue *q, struct domsfront_frame *frame)
+/* Takes the next frame of 'q', whose reader is '*r', into '*frame'.  Returns
+ * false if there is none, as far as the last doms_ring_poll() could tell. */
+static inline bool
+take_frame(struct df_queue *q, struct doms_ring_reader *r,
+           struct domsfront_frame *frame)
 {
     struct doms_record rec;
 
-    while (doms_ring_peek(&q->dq.rx, &rec)) {
+    while (doms_ring_peek(r, &rec)) {
         q->peeked++;
         frame->data = rec.data;
         frame->length = rec.length;
@@ -175,6 +176,7 @@ domsfront_rx_burst(struct domsfront *df, unsigned int queue,
                    struct domsfront_frame *frames, unsigned int max)
 {
     struct df_queue *q = df_enter(df, queue);
+    struct doms_ring_reader r;
     uint64_t bytes = 0;
     unsigned int n = 0;
 
@@ -184,9 +186,12 @@ domsfront_rx_burst(struct domsfront *df, unsigned int queue,
         }
         return 0;
     }
-    while (n < max && take_frame(q, &frames[n])) {
+    /* A copy, which the compiler knows that nothing else points to. */
+    r = q->dq.rx;
+    while (n < max && take_frame(q, &r, &frames[n])) {
         bytes += frames[n++].length;
     }
+    q->dq.rx = r;
     note_broken(q, q->dq.rx.broken);
     if (!n) {
         /* All were dropped, so the caller has nothing to release. */
@@ -339,6 +344,51 @@ domsfront_tx_commit(struct domsfront *df, unsigned int queue, uint32_t length,
     }
     doms_ring_commit(&q->dq.tx, length, flags);
     return 0;
+}
+
+/* Makes up to 'n' frames in 'queue' of 'df' at once, of which number i has
+ * 'lengths[i]' bytes, and points 'places[i]' to each.  The caller fills them
+ * in, and then has the switch see them by domsfront_tx_flush(), which must be
+ * its next call for 'queue' other than this one or domsfront_rx_release().
+ *
+ * Returns how many frames there are: fewer than 'n' if the ring became full,
+ * the channel is not up, or a length is not from DOMSFRONT_FRAME_MIN to
+ * DOMSFRONT_FRAME_MAX. */
+unsigned int
+domsfront_tx_place(struct domsfront *df, unsigned int queue,
+                   const uint32_t *lengths, void **places, unsigned int n)
+{
+    struct df_queue *q = df_enter(df, queue);
+    struct doms_ring_writer w;
+    uint64_t bytes = 0;
+    unsigned int i;
+
+    if (!q) {
+        return 0;
+    }
+    q->reserved = 0;
+    /* A copy, which the compiler knows that nothing else points to. */
+    w = q->dq.tx;
+    for (i = 0; i < n; i++) {
+        uint32_t length = lengths[i];
+
+        if (DOMS_UNLIKELY(length < DOMS_FRAME_MIN
+                          || length > DOMS_FRAME_MAX)) {
+            break;
+        }
+        places[i] = doms_ring_reserve(&w, length);
+        if (!places[i]) {
+            df_count(&q->counters.tx_full, 1);
+            break;
+        }
+        doms_ring_commit(&w, length, 0);
+        bytes += length;
+    }
+    q->dq.tx = w;
+    note_broken(q, w.broken);
+    df_count(&q->counters.tx_frames, i);
+    df_count(&q->counters.tx_bytes, bytes);
+    return i;
 }
 
 /* Lets the switch see all frames committed to 'queue' of 'df', and wakes it if

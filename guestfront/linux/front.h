@@ -21,6 +21,7 @@
  *	front_channel.c	pages, grants, directory, quarantine
  *	front_state.c	the xenbus states: looks, and decides on the next act
  *	front_action.c	the acts: offer, connect, close, give up
+ *	front_keep.c	what waits in the rings while there is no switch
  *	front_xs.c	xenstore: watches, keys
  *	front_ethtool.c	ethtool
  *
@@ -101,6 +102,7 @@ struct doms_front_tx_stats {
 	u64 bytes;
 	u64 dropped;	/* Too long, too short, or no channel. */
 	u64 ring_full;	/* Times that the queue was stopped. */
+	u64 resent;	/* Records that a dead switch had not taken. */
 };
 
 /* One queue pair. */
@@ -114,6 +116,7 @@ struct doms_front_queue {
 	bool sent;	/* Something was sent: the thread looks alive. */
 	bool naps;	/* The thread sleeps for long: who sends wakes it. */
 	struct doms_queue ring;
+	struct doms_front_kept *kept;	/* See front_keep.c; RTNL. */
 
 	struct doms_front_rx_stats rx;
 	struct doms_front_tx_stats tx;
@@ -254,6 +257,7 @@ void doms_front_quarantine_disown(struct doms_front *front);
 void doms_front_quarantine_exit(void);
 
 /* front_action.c */
+void doms_front_end_hold(struct doms_front *front);
 void doms_front_lose(struct doms_front *front, const char *why);
 void doms_front_detach(struct doms_front *front);
 void doms_front_refused(struct doms_front *front);
@@ -275,6 +279,11 @@ void doms_front_reconcile(struct work_struct *work);
 void doms_front_leave(struct doms_front *front);
 void doms_front_vanish(struct doms_front *front);
 void doms_front_still(struct doms_front *front);
+
+/* front_keep.c */
+void doms_front_keep(struct doms_front *front);
+void doms_front_resend(struct doms_front *front);
+void doms_front_forget(struct doms_front *front);
 
 /* front_xs.c */
 int doms_front_xs_init(void);

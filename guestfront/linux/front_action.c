@@ -11,6 +11,7 @@
 #include <linux/etherdevice.h>
 #include <linux/jiffies.h>
 #include <linux/net.h>
+#include <linux/rtnetlink.h>
 #include <linux/slab.h>
 
 #include "front.h"
@@ -64,6 +65,16 @@ static void doms_front_pause(struct doms_front *front)
 
 /* Channels. */
 
+/* Ends the hold, if there is one: nothing waits for the switch any more. */
+void doms_front_end_hold(struct doms_front *front)
+{
+	front->holding = false;
+	rtnl_lock();
+	doms_front_forget(front);
+	rtnl_unlock();
+	doms_front_carrier(front, false);
+}
+
 /* Takes the channel, if there is one, from under the interface, and revokes
  * it.  'hold' keeps the carrier, and what waits to be sent, for a while.
  */
@@ -78,8 +89,7 @@ static void doms_front_drop_channel(struct doms_front *front, u32 health,
 				msecs_to_jiffies(doms_front_hold_ms);
 		front->holding = true;
 	} else if (!hold) {
-		front->holding = false;
-		doms_front_carrier(front, false);
+		doms_front_end_hold(front);
 	}
 	front->notify_left = 0;
 	doms_front_go_down(front, health);
@@ -147,8 +157,7 @@ void doms_front_refused(struct doms_front *front)
 /* Begins to leave.  'health' says why. */
 void doms_front_close(struct doms_front *front, u32 health)
 {
-	front->holding = false;
-	doms_front_carrier(front, false);
+	doms_front_end_hold(front);
 	doms_front_go_down(front, health);
 	doms_front_write_state(front, XenbusStateClosing);
 	front->was_broken = health == DOMS_STATE_BROKEN;
@@ -236,30 +245,50 @@ static bool doms_front_read_geometry(struct doms_front *front,
 	return doms_geometry_is_valid(g);
 }
 
-/* Makes a channel, of fewer queues if there are too few grants. */
+/* Logs that a channel has got 'n' queues, or none, since there was too little
+ * of what 'err' is about.
+ */
+static void doms_front_tell_shortage(struct doms_front *front, int err, u32 n,
+				     u32 wanted)
+{
+	const char *remedy = err == -ENOSPC ?
+		"raise this guest's max_grant_frames, or gnttab_max_frames= on Xen's command line" :
+		"give this guest more memory, or its port a smaller arena";
+
+	if (n)
+		doms_front_log(front, KERN_WARNING,
+			       "%s for %u of %u queues only: %s\n",
+			       err == -ENOSPC ? "grants" : "memory", n, wanted,
+			       remedy);
+	else
+		doms_front_log(front, KERN_ERR, "no more %s for a channel: %s\n",
+			       err == -ENOSPC ? "grants" : "memory", remedy);
+}
+
+/* Makes a channel, of fewer queues if there are too few grants, or too little
+ * memory.
+ */
 static int doms_front_make_channel(struct doms_front *front,
 				   struct doms_geometry *g, u64 features)
 {
 	u32 wanted = g->n_queues;
-	int err;
+	int err, shortage = 0;
 
 	for (;;) {
 		err = doms_front_channel_create(front, g, features,
 						&front->channel);
-		if (err != -ENOSPC || g->n_queues == 1)
+		if (err)
+			shortage = err;
+		if ((err != -ENOSPC && err != -ENOMEM) || g->n_queues == 1)
 			break;
 		g->n_queues /= 2;
 	}
-	if (err == -ENOSPC)
-		doms_front_log(front, KERN_ERR,
-			       "no more grants for a channel: raise this guest's max_grant_frames, or gnttab_max_frames= on Xen's command line\n");
-	else if (err)
+	if (err && err != -ENOSPC && err != -ENOMEM)
 		doms_front_log(front, KERN_ERR,
 			       "cannot make a channel: error %d\n", err);
-	else if (g->n_queues != wanted)
-		doms_front_log(front, KERN_WARNING,
-			       "grants for %u of %u queues only: raise this guest's max_grant_frames, or gnttab_max_frames= on Xen's command line\n",
-			       g->n_queues, wanted);
+	else if (shortage)
+		doms_front_tell_shortage(front, shortage,
+					 err ? 0 : g->n_queues, wanted);
 	return err;
 }
 
@@ -340,14 +369,16 @@ void doms_front_connect(struct doms_front *front)
 	if (!wrong)
 		err = doms_front_go_up(front, front->channel);
 	if (wrong || err) {
-		if (wrong)
+		if (wrong) {
+			front->broken++;
 			doms_front_log(front, KERN_ERR,
 				       "the switch's health page is not what was agreed on: %s\n",
 				       wrong);
-		else
+		} else {
 			doms_front_log(front, KERN_ERR,
 				       "cannot start the queues: error %d\n",
 				       err);
+		}
 		doms_front_close(front, DOMS_STATE_BROKEN);
 		return;
 	}

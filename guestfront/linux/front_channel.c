@@ -6,7 +6,11 @@
  * A page is given back to the kernel only once the hypervisor says that its
  * grant is no longer in use.  A channel with pages of which that is not true
  * yet is put into the quarantine, which is looked through again and again.
- * A front may have one channel there and go on; see doms_front_may_offer().
+ * A front may have one channel there and go on; see doms_front_offer().
+ *
+ * The switch says how large an arena is, and may keep what it has mapped.  So
+ * all fronts together take no more than a share of the guest's grants, which
+ * other drivers need too, and of its memory.
  */
 #include <linux/delay.h>
 #include <linux/mm.h>
@@ -23,11 +27,37 @@ static_assert(PAGE_SIZE == DOMS_PAGE_SIZE);
 /* Milliseconds between two looks at the quarantine. */
 #define QUARANTINE_MS 100
 
+/* All fronts' pages: 7 in 8 of the guest's grants, 1 in 4 of its pages. */
+#define GRANTS_SHARE(N) ((N) - (N) / 8)
+#define MEMORY_SHARE(N) ((N) / 4)
+#define GRANTS_PER_FRAME (PAGE_SIZE / sizeof(struct grant_entry_v1))
+
 static void doms_front_quarantine_look(struct work_struct *work);
 
 static LIST_HEAD(quarantine);
 static DEFINE_MUTEX(quarantine_lock);
 static DECLARE_DELAYED_WORK(quarantine_work, doms_front_quarantine_look);
+
+/* Pages that all channels have, those in the quarantine too. */
+static atomic_t pages_taken;
+
+/* Takes 'n' pages out of all fronts' share.  Returns 0, -ENOSPC if that would
+ * be too many grants, or -ENOMEM if too much memory.
+ */
+static int doms_front_take_pages(u32 n)
+{
+	unsigned long taken = atomic_add_return(n, &pages_taken);
+	unsigned long grants = gnttab_max_grant_frames() * GRANTS_PER_FRAME;
+	int err = 0;
+
+	if (taken > GRANTS_SHARE(grants))
+		err = -ENOSPC;
+	else if (taken > MEMORY_SHARE(totalram_pages()))
+		err = -ENOMEM;
+	if (err)
+		atomic_sub(n, &pages_taken);
+	return err;
+}
 
 static void doms_front_channel_unmap(struct doms_front_channel *c)
 {
@@ -41,6 +71,7 @@ static void doms_front_channel_unmap(struct doms_front_channel *c)
 
 static void doms_front_channel_free(struct doms_front_channel *c)
 {
+	atomic_sub(c->n_pages, &pages_taken);
 	kvfree(c->pages);
 	kfree(c);
 }
@@ -73,7 +104,9 @@ static int doms_front_grant_page(struct doms_front_channel *c,
 {
 	int ref;
 
-	p->page = alloc_page(GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
+	/* Rather no channel than that other programs are killed for it. */
+	p->page = alloc_page(GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN |
+			     __GFP_RETRY_MAYFAIL);
 	if (!p->page)
 		return -ENOMEM;
 	ref = gnttab_grant_foreign_access(c->domid, xen_page_to_gfn(p->page),
@@ -168,7 +201,8 @@ static int doms_front_channel_fill(struct doms_front_channel *c)
  * @features: DOMS_F_* in force
  * @channelp: where to put the channel
  *
- * Return: 0, -ENOMEM, or -ENOSPC if there are no more grants.
+ * Return: 0, -ENOMEM if there is too little memory, or -ENOSPC if there are
+ * too few grants.
  */
 int doms_front_channel_create(struct doms_front *front,
 			      const struct doms_geometry *geometry,
@@ -190,6 +224,11 @@ int doms_front_channel_create(struct doms_front *front,
 	c->n_refs = doms_xenbus_n_refs(geometry);
 	c->n_pages = c->n_refs + doms_xenbus_n_directory_pages(c->n_refs);
 
+	err = doms_front_take_pages(c->n_pages);
+	if (err) {
+		kfree(c);
+		return err;
+	}
 	err = doms_front_channel_fill(c);
 	if (err) {
 		doms_front_channel_release(front, c);

@@ -28,7 +28,7 @@ static const char rx_names[][ETH_GSTRING_LEN] = {
 };
 
 static const char tx_names[][ETH_GSTRING_LEN] = {
-	"packets", "bytes", "dropped", "ring_full",
+	"packets", "bytes", "dropped", "ring_full", "resent",
 };
 
 static const char flag_names[][ETH_GSTRING_LEN] = { "yield" };
@@ -100,6 +100,7 @@ static void doms_front_get_queue_stats(const struct doms_front_queue *q,
 		data[1] = q->tx.bytes;
 		data[2] = q->tx.dropped;
 		data[3] = q->tx.ring_full;
+		data[4] = q->tx.resent;
 	} while (u64_stats_fetch_retry(&q->tx.sync, start));
 }
 

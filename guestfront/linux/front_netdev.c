@@ -265,6 +265,7 @@ void doms_front_netdev_destroy(struct doms_front *front)
 	unregister_netdev(netdev);
 	for (i = 0; i < DOMS_MAX_QUEUES; i++)
 		front->queues[i].up = false;
+	doms_front_forget(front);
 	front->netdev = NULL;
 	/* This removes the NAPIs too, which are not in its memory. */
 	free_netdev(netdev);
@@ -326,6 +327,7 @@ int doms_front_go_up(struct doms_front *front,
 	if (running)
 		doms_front_napi(front, false);
 	doms_front_set_queues(front, channel);
+	doms_front_resend(front);
 	if (running)
 		doms_front_napi(front, true);
 	netdev_update_features(netdev);
@@ -373,6 +375,8 @@ void doms_front_go_down(struct doms_front *front, u32 health)
 		doms_front_stop_threads(front);
 		if (running)
 			doms_front_napi(front, false);
+		if (front->holding)
+			doms_front_keep(front);
 		doms_front_set_queues(front, NULL);
 		if (running)
 			doms_front_napi(front, true);

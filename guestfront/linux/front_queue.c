@@ -144,14 +144,15 @@ doms_front_rx_record(struct doms_front_queue *q, struct napi_struct *napi,
 	u32 length = rec->length;
 	bool tso = READ_ONCE(front->rx_tso);
 	struct sk_buff *skb;
+	bool too_long;
 
 	if (has_offload) {
 		doms_record_read_offload(rec, &o);
 		data += sizeof(o);
 		length -= sizeof(o);
 	}
-	if (length > READ_ONCE(front->rx_max) &&
-	    !(tso && o.gso_type != DOMS_GSO_NONE))
+	too_long = length > READ_ONCE(front->rx_max);
+	if (too_long && !(tso && o.gso_type != DOMS_GSO_NONE))
 		return RX_TOO_LONG;
 
 	skb = doms_front_copy_frame(napi, data, length);
@@ -160,6 +161,11 @@ doms_front_rx_record(struct doms_front_queue *q, struct napi_struct *napi,
 	if (has_offload && !doms_front_rx_offload(skb, &o, tso)) {
 		kfree_skb(skb);
 		return RX_BAD_OFFLOAD;
+	}
+	/* What was said to be segments may be but one. */
+	if (too_long && !skb_is_gso(skb)) {
+		kfree_skb(skb);
+		return RX_TOO_LONG;
 	}
 	skb_record_rx_queue(skb, q->index);
 	skb->protocol = eth_type_trans(skb, napi->dev);
@@ -464,12 +470,15 @@ int doms_front_queue_thread(void *arg)
 			busy = true;
 		}
 		cond_resched();
-		if (busy)
+		if (busy) {
 			active = ktime_get_ns();
-		else if (doms_front_is_broken(q))
+		} else if (doms_front_is_broken(q)) {
+			/* It may have been found where nobody is told. */
+			doms_front_report_broken(q->front);
 			doms_front_sleep(q, NSEC_PER_SEC / 10);
-		else
+		} else {
 			doms_front_idle(q, ktime_get_ns() - active);
+		}
 	}
 	return 0;
 }

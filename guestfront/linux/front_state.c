@@ -280,10 +280,8 @@ void doms_front_reconcile(struct work_struct *work)
 			doms_front_move(front, &v);
 		} while (front->state != before && ++moves < 4);
 	}
-	if (front->holding && doms_front_is_due(front->hold_until)) {
-		front->holding = false;
-		doms_front_carrier(front, false);
-	}
+	if (front->holding && doms_front_is_due(front->hold_until))
+		doms_front_end_hold(front);
 	doms_front_notify(front);
 	doms_front_schedule(front);
 }

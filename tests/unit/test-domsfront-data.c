@@ -198,6 +198,59 @@ frames_are_sent(void **state)
 }
 
 static void
+placed_frames_are_seen_after_the_flush(void **state)
+{
+    static const uint32_t sizes[] = { 14, 60, 61, 64, 1514, 9014 };
+    enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
+    struct doms_record rec = { 0 };
+    void *places[N_SIZES];
+
+    (void) state;
+    for (uint32_t turn = 0; turn < 100; turn++) {
+        assert_int_equal(domsfront_tx_place(front, 0, sizes, places, N_SIZES),
+                         N_SIZES);
+        for (uint32_t i = 0; i < N_SIZES; i++) {
+            fill(places[i], sizes[i], turn + i);
+        }
+        assert_int_equal(doms_ring_poll(&conn.q[0].rx, 1), 0);
+        assert_int_equal(domsfront_tx_flush(front, 0), 0);
+        assert_int_equal(doms_ring_poll(&conn.q[0].rx, 100), N_SIZES);
+        for (uint32_t i = 0; i < N_SIZES; i++) {
+            assert_true(doms_ring_peek(&conn.q[0].rx, &rec));
+            assert_int_equal(rec.length, sizes[i]);
+            assert_int_equal(rec.flags, 0);
+            check(rec.data, sizes[i], turn + i);
+        }
+        doms_ring_release(&conn.q[0].rx);
+    }
+    assert_int_equal(COUNTER(tx_frames), 100 * N_SIZES);
+}
+
+static void
+placing_ends_at_a_full_ring_and_at_an_impossible_length(void **state)
+{
+    uint32_t too_short[] = { 60, 13, 60 }, too_long[] = { 60, 60, 61441 };
+    uint32_t long_ones[100];
+    void *places[100];
+
+    (void) state;
+    assert_int_equal(domsfront_tx_place(front, 0, too_short, places, 3), 1);
+    assert_int_equal(domsfront_tx_place(front, 0, too_long, places, 3), 2);
+    assert_int_equal(domsfront_tx_place(front, 1, too_long, places, 3), 0);
+    assert_int_equal(COUNTER(tx_full), 0);
+    for (int i = 0; i < 100; i++) {
+        long_ones[i] = 1514;
+    }
+    /* Three records of 64 bytes are there, and one of 1514 takes 1520. */
+    assert_int_equal(domsfront_tx_place(front, 0, long_ones, places, 100),
+                     (DOMS_ARENA_MIN - 3 * 64) / 1520);
+    assert_int_equal(domsfront_tx_place(front, 0, long_ones, places, 1), 0);
+    assert_int_equal(COUNTER(tx_full), 2);
+    assert_int_equal(domsfront_tx_flush(front, 0), 0);
+    assert_int_equal(doms_ring_poll(&conn.q[0].rx, 1000), COUNTER(tx_frames));
+}
+
+static void
 full_ring_takes_fewer(void **state)
 {
     struct domsfront_buf bufs[200];
@@ -619,6 +672,9 @@ main(void)
         TEST(frames_arrive_in_place, set_up_plain),
         TEST(frames_are_copied_out, set_up_plain),
         TEST(frames_are_sent, set_up_plain),
+        TEST(placed_frames_are_seen_after_the_flush, set_up_plain),
+        TEST(placing_ends_at_a_full_ring_and_at_an_impossible_length,
+             set_up_plain),
         TEST(full_ring_takes_fewer, set_up_plain),
         TEST(impossible_frames_are_turned_away, set_up_plain),
         TEST(no_channel_no_frames, set_up_plain),

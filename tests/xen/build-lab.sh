@@ -69,6 +69,7 @@ make_guest() {
     local name inputs root=$work/guest
     [ -f "$module" ] || fail "$module is missing; run 'make module' first"
     inputs=("$(digest "$0" "$lib" "$here/init-guest" "$here"/{grants,udp-blast}.c \
+                   "$here"/hostile-*.[ch] "$top"/common/*.h \
                    "$module" /bin/busybox)"
             "$(cat "$cache/.tree.key" "$cache/.kernel.key")")
     is_fresh guest "$lab/guest.cpio" "${inputs[@]}" && return
@@ -91,6 +92,9 @@ make_guest() {
         "$here/grants.c" -lxengnttab -lxenstore -lxentoolcore -lxentoollog -lpthread -ldl
     gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static \
         -o "$root/bin/udp-blast" "$here/udp-blast.c"
+    gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -I "$top" \
+        -o "$root/bin/hostile-switch" "$here"/hostile-*.c \
+        -lxengnttab -lxenstore -lxentoolcore -lxentoollog -lpthread -ldl
     install -m 755 "$here/init-guest" "$root/init"
     pack "$root" "$lab/guest.cpio"
     done_with guest "$k"

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The switches that user space guests reach: ours, OVS-DPDK, and DPDK's plain
+forwarders for vhost-user and memif."""
+
+import contextlib
+import os
+import signal
+
+from . import machine
+from .ovs import Ovs
+from .processes import answer, ask, check_alive, run
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+GUEST_CPU, SWITCH_CPU = 0, 1
+HUGE_PAGES = 1536  # Of 2 MiB: what all of them together take at most.
+# The longest payload for frames of up to 1500 bytes, also in a tunnel, and for
+# larger ones.
+MTU, JUMBO_MTU = 1600, 9100
+
+
+class Settings:
+    """What all switches are given."""
+
+    def __init__(self, world, build, huge):
+        self.world = world
+        self.build = build
+        self.huge = huge  # Folder of huge pages, or None.
+
+    def program(self, name):
+        return os.path.join(self.build, 'release/bench', name)
+
+    def eal(self, name, megabytes, cpu):
+        """Returns the arguments of DPDK's start for process 'name'."""
+        words = ['-l', str(cpu), '--no-pci', '--file-prefix=' + name,
+                 '--no-telemetry']
+        if self.huge:
+            return words + ['-m', str(megabytes), '--huge-dir', self.huge,
+                            '--single-file-segments']
+        return words + ['--no-huge', '--legacy-mem', '-m', str(megabytes)]
+
+
+class Switch:
+    """One switch; a subclass says how it is made and measured."""
+
+    name = ''
+    title = ''
+    cases = ()          # That it can do.
+    guests = ('built', 'copied')
+    sizes = (64, 512, 1500, 9000)
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.mtu = None
+
+    def can(self, case, size, guest):
+        return (case in self.cases and size in self.sizes
+                and guest in self.guests)
+
+    def start(self):
+        """Makes the switch."""
+
+    def prepare(self, case, size):
+        """Makes it ready for a case and frames of 'size' bytes."""
+
+    def wake(self):
+        """It is measured now."""
+
+    def rest(self):
+        """It is not measured now, and must use no CPU."""
+
+    def pids(self):
+        """Returns the processes whose threads' waiting is recorded."""
+        return []
+
+    def measure(self, words):
+        """Measures with these options of the generator.  Returns what its
+        line says, as a dictionary."""
+        raise NotImplementedError
+
+
+def parse(line):
+    """Returns the generator's line as a dictionary."""
+    if not line.startswith('bench '):
+        raise machine.BenchError(line[:500] or 'the generator said nothing')
+    result = {}
+    for word in line.split()[1:]:
+        key, value = word.split('=', 1)
+        try:
+            result[key] = float(value) if '.' in value else int(value)
+        except ValueError:
+            result[key] = value
+    return result
+
+
+class OpenFlowSwitch(Switch):
+    """Either Open vSwitch."""
+
+    cases = ('in_port', 'dl_dst', 'normal', 'flows-1000', 'flows-100000',
+             'acl', 'tunnel')
+    ovs = None
+
+    def prepare(self, case, size):
+        self.ovs.load(case)
+
+    def wake(self):
+        self.ovs.wake()
+
+    def rest(self):
+        self.ovs.rest()
+
+    def pids(self):
+        return [self.ovs.pid]
+
+
+class Doms(OpenFlowSwitch):
+    name = 'doms'
+    title = 'DomS'
+
+    def start(self):
+        self.ovs = Ovs(self.settings.world, self.settings.build, self.name,
+                       {'pmd-cpu-mask': '0x%x' % (1 << SWITCH_CPU)})
+        self.ovs.start_domsd(os.path.join(TOP, 'tools/doms-local'))
+        self.mtu = MTU
+        self.ovs.add_bridge(*[
+            [port, '--', 'set', 'interface', port, 'type=doms',
+             'mtu_request=%d' % MTU] for port in 'ab'])
+
+    def prepare(self, case, size):
+        super().prepare(case, size)
+        mtu = MTU if size <= 1500 else JUMBO_MTU
+        if mtu != self.mtu:
+            for port in 'ab':
+                self.ovs.vsctl('set', 'interface', port,
+                               'mtu_request=%d' % mtu)
+            self.mtu = mtu
+
+    def measure(self, words):
+        return parse(run(
+            self.settings.program('bench-switch'), '-S',
+            os.path.join(self.ovs.rundir, 'doms.sock'), '-a', 'a', '-b', 'b',
+            *words))
+
+
+class DpdkSwitch(Switch):
+    """A switch whose guests are one process of DPDK's."""
+
+    guest = None
+    ready = False
+
+    def start_guest(self, frame, *devices):
+        """Starts it, in place of an earlier one.  The socket of each of
+        'devices' is the switch's to find."""
+        self.stop_guest()
+        s = self.settings
+        words = s.eal('guest-' + self.name, 256, GUEST_CPU)
+        for device in devices:
+            words += ['--vdev', device]
+        self.guest = s.world.start('guest-' + self.name,
+                                   s.program('guest-dpdk'), *words, '--',
+                                   str(frame), answers=True)
+        self.ready = False
+
+    def stop_guest(self):
+        if self.guest:
+            self.guest.stdin.close()
+            with contextlib.suppress(Exception):
+                self.guest.wait(10)
+            self.guest = None
+        for port in 'ab':
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.socket(port))
+
+    def vhost_guest(self, frame, queue=1024):
+        self.start_guest(frame, *[
+            'net_virtio_user%d,path=%s,server=1,mrg_rxbuf=0,in_order=1,'
+            'queue_size=%d' % (i, self.socket(port), queue)
+            for i, port in enumerate('ab')])
+
+    def socket(self, port):
+        return os.path.join(self.settings.world.folder,
+                            '%s-%s.sock' % (self.name, port))
+
+    def wait_for_guest(self):
+        # A port of the guest's comes up only when the switch connects.
+        while not self.ready:
+            self.ready = answer(self.guest) == 'ready'
+
+    def measure(self, words):
+        self.wait_for_guest()
+        return parse(ask(self.guest, ' '.join(words)))
+
+
+class OvsDpdk(DpdkSwitch, OpenFlowSwitch):
+    name = 'ovs-dpdk'
+    title = 'OVS-DPDK, vhost-user'
+
+    def start(self):
+        s = self.settings
+        extra = '--file-prefix=%s --no-pci --no-telemetry' % self.name
+        config = {'pmd-cpu-mask': '0x%x' % (1 << SWITCH_CPU),
+                  'dpdk-lcore-mask': '0x%x' % (1 << GUEST_CPU),
+                  'dpdk-init': 'true'}
+        if s.huge:
+            config['dpdk-socket-mem'] = '512'
+            # Or its buffers take whatever there is.
+            config['dpdk-socket-limit'] = '1024'
+            config['dpdk-hugepage-dir'] = s.huge
+        else:
+            extra += ' --no-huge --legacy-mem -m 1536'
+        config['dpdk-extra'] = extra
+        self.ovs = Ovs(s.world, s.build, self.name, config)
+        self.ovs.start_vswitchd(os.path.join(
+            s.build, 'debian-ovs-dpdk/usr/lib/openvswitch-switch-dpdk/'
+            'ovs-vswitchd-dpdk'))
+        self.mtu = MTU
+        self.vhost_guest(1514 + 100)
+        self.ovs.add_bridge(*[
+            [port, '--', 'set', 'interface', port,
+             'type=dpdkvhostuserclient', 'mtu_request=%d' % MTU,
+             'options:vhost-server-path=' + self.socket(port)]
+            for port in 'ab'])
+
+    def prepare(self, case, size):
+        OpenFlowSwitch.prepare(self, case, size)
+        mtu = MTU if size <= 1500 else JUMBO_MTU
+        if mtu != self.mtu:
+            for port in 'ab':
+                self.ovs.vsctl('set', 'interface', port,
+                               'mtu_request=%d' % mtu)
+            self.vhost_guest(mtu + 14)
+            self.mtu = mtu
+
+
+class Forwarder(DpdkSwitch):
+    """DPDK's testpmd, which hands on whatever comes from one port to the
+    other, and looks at nothing."""
+
+    cases = ('in_port',)
+    process = None
+
+    def start(self):
+        self.start_both(MTU)
+        self.wait_for_guest()
+        self.rest()
+
+    def prepare(self, case, size):
+        mtu = MTU if size <= 1500 else JUMBO_MTU
+        if mtu != self.mtu:
+            self.start_both(mtu)
+
+    def start_testpmd(self, mtu, *devices):
+        s = self.settings
+        # One core to forward, and one for its main thread, which sleeps.
+        words = s.eal(self.name, 512, '%d,%d' % (GUEST_CPU, SWITCH_CPU))
+        for device in devices:
+            words += ['--vdev', device]
+        self.process = s.world.start(
+            self.name, 'dpdk-testpmd', *words, '--main-lcore', str(GUEST_CPU),
+            '--', '--forward-mode=io', '--nb-cores=1', '--rxq=1', '--txq=1',
+            '--rxd=1024', '--txd=1024', '--burst=32',
+            '--mbuf-size=%d' % (2048 + 128 if mtu <= MTU else 9344 + 128),
+            '--total-num-mbufs=16384', *self.longest(mtu),
+            '--no-flush-rx', '--stats-period=0',
+            '--auto-start', open_input=True)
+
+    def longest(self, mtu):
+        """Returns testpmd's words for frames of so many bytes."""
+        return []
+
+    def stop_testpmd(self):
+        if self.process:
+            self.wake()
+            self.process.terminate()
+            with contextlib.suppress(Exception):
+                self.process.wait(10)
+            self.process = None
+
+    def wake(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def rest(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def pids(self):
+        return [self.process.pid]
+
+    def measure(self, words):
+        check_alive(self.process)
+        return super().measure(words)
+
+
+class VhostBridge(Forwarder):
+    name = 'vhost-bridge'
+    title = 'vhost-user bridge'
+
+    def longest(self, mtu):
+        return ['--max-pkt-len=%d' % (mtu + 18)]
+
+    def start_both(self, mtu):
+        self.stop_testpmd()
+        self.stop_guest()
+        self.mtu = mtu
+        self.vhost_guest(mtu + 14)
+        self.start_testpmd(mtu, *[
+            'net_vhost%d,iface=%s,queues=1,client=1' % (i, self.socket(port))
+            for i, port in enumerate('ab')])
+
+
+class Memif(Forwarder):
+    name = 'memif'
+    title = 'memif forward'
+
+    def devices(self, role, mtu):
+        size = 2048 if mtu <= MTU else 9344
+        return ['net_memif%d,role=%s,id=0,socket=%s,socket-abstract=no,'
+                'bsize=%d,rsize=10,zero-copy=no'
+                % (i, role, self.socket(port), size)
+                for i, port in enumerate('ab')]
+
+    def start_both(self, mtu):
+        self.stop_testpmd()
+        self.stop_guest()
+        self.mtu = mtu
+        self.start_guest(mtu + 14, *self.devices('server', mtu))
+        self.start_testpmd(mtu, *self.devices('client', mtu))
