@@ -2,11 +2,12 @@
 /*
  * Many guests of domsd that do nothing, in one process.
  *
- *     idle-guests -S SOCKET -n GUESTS [-p PREFIX] [-T]
+ *     idle-guests -S SOCKET -n GUESTS [-p PREFIX] [-f FRAMES]
  *
  * Attaches guests PREFIX0, PREFIX1, ..., prints "attached=N seconds=S" once all
  * have their ports, and then sees to their heartbeats and takes what comes, some
- * times a second, until its standard input ends.  With -T they take nothing.
+ * times a second, until its standard input ends.  With -f each sends FRAMES at each turn, every
+ * 400 ms, so that there is something for others.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -29,7 +30,7 @@
 
 static struct domsfront **fronts;
 static unsigned int n_fronts;
-static bool takes = true;
+static unsigned int n_frames; /* That each sends at each turn. */
 
 static void
 fail(const char *what)
@@ -45,7 +46,7 @@ parse_options(int argc, char *argv[], const char **socket_path,
     int opt;
 
     *prefix = "idle";
-    while ((opt = getopt(argc, argv, "S:n:p:T")) != -1) {
+    while ((opt = getopt(argc, argv, "S:n:p:f:")) != -1) {
         switch (opt) {
         case 'S':
             *socket_path = optarg;
@@ -56,8 +57,8 @@ parse_options(int argc, char *argv[], const char **socket_path,
         case 'p':
             *prefix = optarg;
             break;
-        case 'T':
-            takes = false;
+        case 'f':
+            n_frames = atoi(optarg);
             break;
         default:
             fail("see bench/README.md for the options");
@@ -106,11 +107,25 @@ open_fronts(const char *socket_path, const char *prefix)
 static bool
 run_front(struct domsfront *front)
 {
+    static const uint8_t frame[64] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                       0x02, 0,    0,    0,    0,    1,
+                                       0x88, 0xb5 };
     struct domsfront_frame frames[BURST];
+    void *place;
 
     domsfront_run(front);
-    if (takes && domsfront_rx_burst(front, 0, frames, BURST)) {
+    while (domsfront_rx_burst(front, 0, frames, BURST)) {
         domsfront_rx_release(front, 0);
+    }
+    for (unsigned int i = 0; i < n_frames; i++) {
+        if (domsfront_tx_reserve(front, 0, sizeof frame, false, &place)) {
+            break;
+        }
+        memcpy(place, frame, sizeof frame);
+        domsfront_tx_commit(front, 0, sizeof frame, NULL);
+    }
+    if (n_frames) {
+        domsfront_tx_flush(front, 0);
     }
     return domsfront_queue_is_up(front, 0);
 }

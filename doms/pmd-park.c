@@ -187,6 +187,8 @@ heat(struct doms_pmd *pmd, struct doms_rxq *rxq,
         rxq->is_hot = true;
         pmd->hot[pmd->n_hot++] = rxq;
         pmd_count(&pmd->n_heated, 1);
+    } else if (!rxq->is_hot) {
+        pmd->n_mute++; /* Has rung, and has to be looked for. */
     }
     return true;
 }
@@ -231,6 +233,20 @@ pmd_look_at_parked(struct doms_pmd *pmd)
     ovs_mutex_unlock(&pmd->mutex);
     pmd_poll_hot(pmd);
     return found;
+}
+
+/* Lets the hot queues of 'pmd', the calling thread, be as other parked ones: it
+ * is about to block.  Returns true if one has something. */
+bool
+pmd_cool(struct doms_pmd *pmd)
+{
+    if (!pmd->n_hot) {
+        return false;
+    }
+    while (pmd->n_hot) {
+        pmd->hot[--pmd->n_hot]->is_hot = false;
+    }
+    return pmd_look_at_parked(pmd);
 }
 
 /* The bell 'id' has rung.  Returns true if there was a reason. */

@@ -76,7 +76,7 @@ struct doms_pmd {
     uint64_t look_ns;         /* When it last looked at parked queues. */
     struct doms_rxq *hot[PMD_MAX_HOT]; /* Parked queues to poll each turn. */
     size_t n_hot;
-    size_t n_mute; /* Parked queues without a bell. */
+    size_t n_mute; /* Parked queues that no bell tells of. */
 
     /* Counters and states for the user: written by the thread, atomic. */
     uint64_t n_parked;  /* Queues that are parked. */
@@ -118,6 +118,7 @@ bool pmd_look_at_parked(struct doms_pmd *);
 bool pmd_take_rings(struct doms_pmd *);
 void pmd_look_for_rings(struct doms_pmd *);
 void pmd_poll_hot(struct doms_pmd *);
+bool pmd_cool(struct doms_pmd *);
 
 /* pmd-sleep.c */
 void pmd_hear_bell(struct doms_pmd *, struct doms_rxq *,

@@ -294,7 +294,7 @@ doms_pmd_sleep(uint64_t ns)
     } else if (now - pmd->pass_ns >= PARK_TRY_NS
                && pmd_has_more_to_park(pmd)) {
         pmd->in_hurry = true;
-    } else {
+    } else if (!pmd_cool(pmd)) {
         block(pmd, now, ns);
     }
 }

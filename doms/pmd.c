@@ -176,11 +176,12 @@ pmd_begin(struct doms_pmd *pmd, uint64_t now)
 {
     uint64_t generation = __atomic_load_n(&pmd_generation, __ATOMIC_SEQ_CST);
 
-    if (OVS_UNLIKELY(pmd->reload_seq != pmd->ovs->last_reload_seq)) {
-        pmd->reload_seq = pmd->ovs->last_reload_seq;
-        forget_stale(pmd);
-    }
-    if (OVS_UNLIKELY(pmd->generation != generation)) {
+    if (OVS_UNLIKELY(pmd->reload_seq != pmd->ovs->last_reload_seq
+                     || pmd->generation != generation)) {
+        if (pmd->reload_seq != pmd->ovs->last_reload_seq) {
+            pmd->reload_seq = pmd->ovs->last_reload_seq;
+            forget_stale(pmd);
+        }
         pmd->generation = generation;
         pmd_look_at_parked(pmd);
     }

@@ -11,6 +11,7 @@ guest_start d --no-doorbell
 vsctl add-port br0 pad -- set interface pad type=doms options:n_rxq=16
 guests_attach a b c d
 
+rtts=()
 pmd() { appctl doms/pmd | jq "map(.$1) | add"; }
 # Prints how many queues of guest $1's port are parked.
 n_parked() { appctl doms/status "$1" | jq '.[0].queues.parked'; }
@@ -75,6 +76,19 @@ wait_until 20 parked x
 
 kill -INT "$transfer"
 wait "$transfer" || true
+
+# Once nobody is busy, one that is parked still rings each time.
+wait_until 20 parked c
+for ((i = 0; i < 20; i++)); do
+    blocks=$(pmd blocks)
+    blocked_since() { [ "$(pmd blocks)" -gt $((blocks + 1)) ]; }
+    wait_until 5 blocked_since
+    rtts+=("$(in_guest c ping -n -c 1 -W 1 "${ADDR[a]}" \
+        | sed -n 's/.* time=\([0-9]*\).*/\1/p')")
+done
+late=$(printf '%s\n' "${rtts[@]}" | awk '$1 >= 20' | wc -l)
+measure "late=$late"
+check_between 'pings of 20 that took 20 ms' 0 "$late" 8
 measure "longest_pause_ms=$(iperf_outage_ms)"
 check_ping c d
 check_ping d c
