@@ -12,9 +12,9 @@
 int
 main(int argc, char *argv[])
 {
-    double ns = argc == 3 ? bench_line_round_trip_ns(atoi(argv[1]),
-                                                     atoi(argv[2]))
-                          : 0;
+    double ns = argc == 3
+                    ? bench_line_round_trip_ns(atoi(argv[1]), atoi(argv[2]))
+                    : 0;
 
     if (ns <= 0) {
         fprintf(stderr, "usage: bench-placement CPU SWITCH_CPU\n");

@@ -97,8 +97,8 @@ static unsigned int
 receive_burst(int end, bool copied, uint64_t *sum)
 {
     struct domsfront_frame frames[GENERATOR_RX_BURST];
-    unsigned int n
-        = domsfront_rx_burst(fronts[end], 0, frames, GENERATOR_RX_BURST);
+    unsigned int n = domsfront_rx_burst(fronts[end], 0, frames,
+                                        GENERATOR_RX_BURST);
 
     for (unsigned int i = 0; i < n; i++) {
         *sum += traffic_take(frames[i].data, frames[i].length, copied);

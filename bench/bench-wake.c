@@ -3,13 +3,16 @@
  * How late the first frame is after silence.
  *
  *     bench-wake -S SOCKET [-n PAIRS] [-p PREFIX] [-w SAMPLES] [-g SILENCE_MS]
- *                [-i bell|sleep|spin] [-m MAX_SLEEP_US] [-k CASE]
+ *                [-i bell|sleep|spin|control] [-m MAX_SLEEP_US] [-k CASE]
  *
  * Guest PREFIXs0 sends to guest PREFIXr0, PREFIXs1 to PREFIXr1 and so on, each
  * one frame after SILENCE_MS (1000) in which neither it nor its receiver had
  * any.  The pairs take turns, so that the switch itself is silent for
  * SILENCE_MS / PAIRS.  Receivers wait as a program of a user does: on the
- * doorbell, sleeping up to MAX_SLEEP_US without it, or spinning.
+ * doorbell, sleeping up to MAX_SLEEP_US without it, or spinning.  The control
+ * has no switch: a byte goes through a socket to a thread on CPU 1, which
+ * blocks, and through another to the receiver, which blocks too.  What that
+ * takes is the machine's.
  *
  * Prints one line, with the time from before the frame was built until the
  * receiver's thread had it.
@@ -21,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -101,7 +105,8 @@ parse_options(int argc, char *argv[])
             fail("see bench/README.md for the options");
         }
     }
-    if (!o.socket_path || !o.n_pairs || o.n_pairs > MAX_PAIRS || !o.n_samples
+    if ((!o.socket_path && strcmp(o.idle, "control")) || !o.n_pairs
+        || o.n_pairs > MAX_PAIRS || !o.n_samples
         || o.n_samples > MAX_SAMPLES) {
         fail("-S is needed, and PAIRS and SAMPLES within the limits");
     }
@@ -191,6 +196,49 @@ receiver_main(void *arg)
     return NULL;
 }
 
+/* The control. */
+
+static int to_relay[2], to_receiver[2];
+
+static void *
+relay_main(void *arg)
+{
+    char c;
+
+    (void) arg;
+    while (read(to_relay[1], &c, 1) == 1
+           && write(to_receiver[0], &c, 1) == 1) {
+        continue;
+    }
+    return NULL;
+}
+
+static void *
+control_receiver_main(void *arg)
+{
+    char c;
+
+    (void) arg;
+    while (read(to_receiver[1], &c, 1) == 1 && c) {
+        __atomic_store_n(&received_ns, bench_now_ns(), __ATOMIC_RELEASE);
+    }
+    return NULL;
+}
+
+static void
+start_control(pthread_t *receiver)
+{
+    pthread_t relay;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, to_relay)
+        || socketpair(AF_UNIX, SOCK_STREAM, 0, to_receiver)
+        || bench_thread_on(1, &relay, relay_main, NULL)
+        || pthread_create(receiver, NULL, control_receiver_main, NULL)) {
+        fail("no sockets or threads, or no CPU 1");
+    }
+    pthread_detach(relay);
+}
+
 static void
 sleep_until(uint64_t ns)
 {
@@ -202,16 +250,12 @@ sleep_until(uint64_t ns)
     }
 }
 
-/* Sends one frame from 'front', and waits for it at the other end.  Returns
- * how long it took, or 0 if it was lost. */
-static uint64_t
-send_one(struct domsfront *front)
+static void
+send_frame(struct domsfront *front)
 {
     static uint8_t frame[FRAME_SIZE] = { 0xff, 0xff, 0xff, 0xff, 0xff,
                                          0xff, 0x02, 0,    0,    0,
                                          0,    1,    0x88, 0xb5 };
-    uint64_t sent = bench_now_ns();
-    uint64_t received;
     void *place;
 
     if (domsfront_tx_reserve(front, 0, sizeof frame, false, &place)) {
@@ -220,6 +264,21 @@ send_one(struct domsfront *front)
     memcpy(place, frame, sizeof frame);
     domsfront_tx_commit(front, 0, sizeof frame, NULL);
     domsfront_tx_flush(front, 0);
+}
+
+/* Sends one frame from 'front', or a byte if it is NULL, and waits for it at
+ * the other end.  Returns how long it took, or 0 if it was lost. */
+static uint64_t
+send_one(struct domsfront *front)
+{
+    uint64_t sent = bench_now_ns();
+    uint64_t received;
+
+    if (front) {
+        send_frame(front);
+    } else if (write(to_relay[0], "x", 1) != 1) {
+        fail("the control has ended");
+    }
     do {
         usleep(200);
         received = __atomic_load_n(&received_ns, __ATOMIC_ACQUIRE);
@@ -227,18 +286,14 @@ send_one(struct domsfront *front)
     return received >= sent ? received - sent : 0;
 }
 
-int
-main(int argc, char *argv[])
+/* Takes the samples.  Returns how many were lost, and their number in '*n'. */
+static unsigned int
+take_samples(unsigned int *n)
 {
-    unsigned int n = 0, n_lost = 0;
-    pthread_t receiver;
+    unsigned int n_lost = 0;
     uint64_t next;
 
-    parse_options(argc, argv);
-    attach();
-    if (pthread_create(&receiver, NULL, receiver_main, NULL)) {
-        fail("no thread");
-    }
+    *n = 0;
     next = bench_now_ns() + UINT64_C(1000000) * o.silence_ms;
     /* Each pair's first frame makes the switch learn a flow: it does not
      * count. */
@@ -247,17 +302,57 @@ main(int argc, char *argv[])
 
         sleep_until(next);
         next += UINT64_C(1000000) * o.silence_ms / o.n_pairs;
-        for (unsigned int j = 0; j < o.n_pairs; j++) {
+        for (unsigned int j = 0; j < o.n_pairs && senders[j]; j++) {
             domsfront_run(senders[j]);
         }
         ns = send_one(senders[i % o.n_pairs]);
         if (i >= o.n_pairs && ns) {
-            samples[n++] = ns < UINT32_MAX ? ns : UINT32_MAX;
+            samples[(*n)++] = ns < UINT32_MAX ? ns : UINT32_MAX;
         }
         n_lost += !ns;
     }
+    return n_lost;
+}
+
+static void
+run_control(pthread_t *receiver, unsigned int *n, unsigned int *n_lost)
+{
+    start_control(receiver);
+    *n_lost = take_samples(n);
+    close(to_relay[0]);
+    if (write(to_receiver[0], "", 1) == 1) {
+        pthread_join(*receiver, NULL);
+    }
+}
+
+static void
+run_switch(pthread_t *receiver, unsigned int *n, unsigned int *n_lost)
+{
+    attach();
+    if (pthread_create(receiver, NULL, receiver_main, NULL)) {
+        fail("no thread");
+    }
+    *n_lost = take_samples(n);
     __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
-    pthread_join(receiver, NULL);
+    pthread_join(*receiver, NULL);
+    for (unsigned int i = 0; i < o.n_pairs; i++) {
+        domsfront_close(senders[i]);
+        domsfront_close(receivers[i]);
+    }
+}
+
+int
+main(int argc, char *argv[])
+{
+    unsigned int n, n_lost;
+    pthread_t receiver;
+
+    parse_options(argc, argv);
+    if (!strcmp(o.idle, "control")) {
+        run_control(&receiver, &n, &n_lost);
+    } else {
+        run_switch(&receiver, &n, &n_lost);
+    }
     if (!n) {
         fail("all frames were lost");
     }
@@ -266,9 +361,5 @@ main(int argc, char *argv[])
            "p99_us=%.1f max_us=%.1f lost=%u\n",
            o.name, o.idle, o.silence_ms, n, samples[n / 2] / 1e3,
            samples[n - 1 - n / 100] / 1e3, samples[n - 1] / 1e3, n_lost);
-    for (unsigned int i = 0; i < o.n_pairs; i++) {
-        domsfront_close(senders[i]);
-        domsfront_close(receivers[i]);
-    }
     return EXIT_SUCCESS;
 }

@@ -141,8 +141,8 @@ hop(struct generator *g, int from, struct traffic *traffic,
             return false;
         }
     }
-    for (unsigned int i = 0;
-         !g->ends->receive(!from, g->o->copied, &g->sum); i++) {
+    for (unsigned int i = 0; !g->ends->receive(!from, g->o->copied, &g->sum);
+         i++) {
         if (!(i & 0xfff) && bench_now_ns() - start > patience_ns) {
             return false;
         }

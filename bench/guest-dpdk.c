@@ -205,10 +205,10 @@ main(int argc, char *argv[])
     if (rte_eth_dev_count_avail() < 2) {
         fail("two ports are needed", ENODEV);
     }
-    pool = rte_pktmbuf_pool_create(
-        "bufs", N_BUFS, CACHE, 0,
-        RTE_PKTMBUF_HEADROOM + RTE_MAX(2048u, RTE_ALIGN(frame, 64u)),
-        SOCKET_ID_ANY);
+    pool = rte_pktmbuf_pool_create("bufs", N_BUFS, CACHE, 0,
+                                   RTE_PKTMBUF_HEADROOM
+                                       + RTE_MAX(2048u, RTE_ALIGN(frame, 64u)),
+                                   SOCKET_ID_ANY);
     if (!pool) {
         fail("no memory for buffers", rte_errno);
     }

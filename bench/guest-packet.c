@@ -143,8 +143,9 @@ receive_burst(int i, bool copied, uint64_t *sum)
     unsigned int n;
 
     for (n = 0; n < GENERATOR_RX_BURST; n++) {
-        struct tpacket2_hdr *h
-            = (void *) (end->ring + (size_t) end->next * end->frame_size);
+        struct tpacket2_hdr *h = (void *) (end->ring
+                                           + (size_t) end->next
+                                                 * end->frame_size);
 
         if (!(__atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE)
               & TP_STATUS_USER)) {

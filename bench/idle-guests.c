@@ -5,9 +5,9 @@
  *     idle-guests -S SOCKET -n GUESTS [-p PREFIX] [-f FRAMES]
  *
  * Attaches guests PREFIX0, PREFIX1, ..., prints "attached=N seconds=S" once all
- * have their ports, and then sees to their heartbeats and takes what comes, some
- * times a second, until its standard input ends.  With -f each sends FRAMES at each turn, every
- * 400 ms, so that there is something for others.
+ * have their ports, and then sees to their heartbeats and takes what comes,
+ * some times a second, until its standard input ends.  With -f each sends
+ * FRAMES at each turn, every 400 ms, so that there is something for others.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -107,9 +107,9 @@ open_fronts(const char *socket_path, const char *prefix)
 static bool
 run_front(struct domsfront *front)
 {
-    static const uint8_t frame[64] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                       0x02, 0,    0,    0,    0,    1,
-                                       0x88, 0xb5 };
+    static const uint8_t frame[64] = { 0xff, 0xff, 0xff, 0xff, 0xff,
+                                       0xff, 0x02, 0,    0,    0,
+                                       0,    1,    0x88, 0xb5 };
     struct domsfront_frame frames[BURST];
     void *place;
 

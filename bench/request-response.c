@@ -94,8 +94,7 @@ listen_there(const struct options *o)
 
     enter(o->netns[1]);
     fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0
-        || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on)
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on)
         || bind(fd, (struct sockaddr *) &address, sizeof address)
         || listen(fd, 1)) {
         fail("cannot listen");

@@ -23,10 +23,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#define TRAFFIC_MIN 64         /* Bytes of the shortest frame, no CRC. */
-#define TRAFFIC_MAX 9216       /* ... of the longest. */
-#define TRAFFIC_HEAD 64        /* Bytes that a built frame's sender writes. */
-#define TRAFFIC_PORTS_OFS 34   /* Where both UDP ports are in a frame. */
+#define TRAFFIC_MIN 64       /* Bytes of the shortest frame, no CRC. */
+#define TRAFFIC_MAX 9216     /* ... of the longest. */
+#define TRAFFIC_HEAD 64      /* Bytes that a built frame's sender writes. */
+#define TRAFFIC_PORTS_OFS 34 /* Where both UDP ports are in a frame. */
 #define TRAFFIC_FLOWS_MAX 1000000
 #define TRAFFIC_TUNNEL_BYTES 50 /* What VXLAN adds to a frame. */
 
