@@ -27,6 +27,9 @@ unitdir = $(libdir)/systemd/system
 VARIANT = release
 
 BUILD = build
+# Always by its full name: what one make found out of an object's headers, the
+# next one looks for under the same.
+override BUILD := $(abspath $(BUILD))
 B = $(BUILD)/$(VARIANT)
 OVS = $(BUILD)/ovs/$(VARIANT)
 OVS_STAMP = $(OVS)/.built

@@ -78,18 +78,16 @@ attach(struct options *o)
 static unsigned int
 send_burst(int end, struct traffic *traffic, unsigned int max)
 {
-    struct domsfront *front = fronts[end];
+    uint32_t lengths[GENERATOR_BURST];
+    void *places[GENERATOR_BURST];
     unsigned int n;
-    void *place;
 
-    for (n = 0; n < max; n++) {
-        if (domsfront_tx_reserve(front, 0, traffic->size, false, &place)) {
-            break;
-        }
-        traffic_put(traffic, place);
-        domsfront_tx_commit(front, 0, traffic->size, NULL);
+    for (unsigned int i = 0; i < max; i++) {
+        lengths[i] = traffic->size;
     }
-    domsfront_tx_flush(front, 0);
+    n = domsfront_tx_place(fronts[end], 0, lengths, places, max);
+    traffic_put(traffic, places, n);
+    domsfront_tx_flush(fronts[end], 0);
     return n;
 }
 

@@ -24,8 +24,11 @@ struct generator {
     struct traffic ab, ba;
 
     uint64_t n_sent, n_received; /* From A to B. */
-    double seconds;              /* That they took. */
+    double seconds;              /* That sending took. */
+    double mpps;                 /* Received in these. */
     uint32_t p50_ns, p99_ns, p999_ns;
+    double busy_ms;                         /* Rate and round trip. */
+    double guest_delay_ms, switch_delay_ms; /* ... waited for a CPU. */
     uint64_t sum; /* Keeps the loads of received frames alive. */
 };
 
@@ -60,6 +63,9 @@ generator_option(struct generator_options *o, int opt, const char *value)
         break;
     case 'C':
         o->switch_cpu = atoi(value);
+        break;
+    case 'W':
+        o->switch_tid = atoi(value);
         break;
     case 'p':
         o->copied = true;
@@ -150,14 +156,35 @@ hop(struct generator *g, int from, struct traffic *traffic,
     return true;
 }
 
-/* Makes the switch learn where A and B are, and drops what it floods
- * meanwhile.  Returns NULL, or what went wrong. */
+/* Returns the milliseconds that thread 'tid', 0 for this one, has waited for a
+ * CPU. */
+static double
+run_delay_ms(int tid)
+{
+    char path[64] = "/proc/thread-self/schedstat";
+    unsigned long long int delay_ns = 0;
+    FILE *file;
+
+    if (tid) {
+        snprintf(path, sizeof path, "/proc/%d/schedstat", tid);
+    }
+    file = fopen(path, "r");
+    if (file) {
+        if (fscanf(file, "%*u %llu", &delay_ns) != 1) {
+            delay_ns = 0;
+        }
+        fclose(file);
+    }
+    return delay_ns / 1e6;
+}
+
+/* Sends single frames both ways until the switch has learned where A and B
+ * are.  Returns NULL, or what went wrong. */
 static const char *
-warm_up(struct generator *g)
+warm_up_trips(struct generator *g)
 {
     uint64_t start = bench_now_ns();
     bool works = false;
-    uint64_t end;
 
     while (bench_now_ns() - start < GENERATOR_SET_UP_NS && !works) {
         works = hop(g, 1, &g->ba, QUIET_NS) && hop(g, 0, &g->ab, QUIET_NS);
@@ -166,28 +193,37 @@ warm_up(struct generator *g)
         return "no frame passes the switch";
     }
     for (start = bench_now_ns(); bench_now_ns() - start < WARM_UP_NS;) {
-        if (!hop(g, 1, &g->ba, QUIET_NS) || !hop(g, 0, &g->ab, QUIET_NS)) {
+        if (!hop(g, 1, &g->ba, GENERATOR_SET_UP_NS)
+            || !hop(g, 0, &g->ab, GENERATOR_SET_UP_NS)) {
             return "frames are lost before any load";
         }
     }
+    return NULL;
+}
 
-    /* Each flow twice: the first of its frames may make the switch's flow,
-     * the second finds it. */
-    start = bench_now_ns();
-    end = start + WARM_UP_NS;
-    for (uint64_t now = start;
-         now < end || g->n_sent < 2 * (uint64_t) g->o->n_flows;) {
-        uint64_t received = g->n_received;
+/* Sends at full rate, each flow at least twice: the first of its frames may
+ * make the switch's flow, the second finds it.  Returns NULL, or what went
+ * wrong. */
+static const char *
+warm_up_flows(struct generator *g)
+{
+    uint64_t now = bench_now_ns();
+    uint64_t end = now + WARM_UP_NS;
+    uint64_t last_received = now;
+
+    while (now < end || g->n_sent < 2 * (uint64_t) g->o->n_flows) {
+        unsigned int n = 0;
 
         for (int i = 0; i < 64; i++) {
-            step(g);
+            n += step(g);
         }
         now = bench_now_ns();
-        if (g->n_received != received) {
-            start = now;
-        } else if (now - start > QUIET_NS) {
-            /* Frames that waited for a new flow may be lost here. */
+        if (n) {
+            last_received = now;
+        } else if (now - last_received > QUIET_NS) {
+            /* Those that waited for their flow to be made were lost. */
             g->n_received = g->n_sent;
+            last_received = now;
         }
         if (now > end + FLOWS_NS) {
             return "the switch's flows do not get made";
@@ -242,6 +278,44 @@ bench_round_trip(struct generator *g)
     return NULL;
 }
 
+/* Measures both.  Returns NULL, or what went wrong. */
+static const char *
+measure(struct generator *g)
+{
+    int tid = g->o->switch_tid;
+    uint64_t start = bench_now_ns();
+    const char *why;
+
+    g->guest_delay_ms = -run_delay_ms(0);
+    g->switch_delay_ms = tid ? -run_delay_ms(tid) : 0;
+    bench_rate(g);
+    /* Now, so that what drains is not counted. */
+    g->mpps = g->n_received / g->seconds / 1e6;
+    drain(g);
+    why = bench_round_trip(g);
+    g->guest_delay_ms += run_delay_ms(0);
+    g->switch_delay_ms += tid ? run_delay_ms(tid) : 0;
+    g->busy_ms = (bench_now_ns() - start) / 1e6;
+    return why;
+}
+
+static void
+print_line(const struct generator *g, double before, double after)
+{
+    const struct generator_options *o = g->o;
+
+    printf("bench case=%s size=%u mpps=%.3f gbps=%.2f rtt_p50_ns=%" PRIu32
+           " rtt_p99_ns=%" PRIu32 " rtt_p999_ns=%" PRIu32 " lost=%" PRId64
+           " guest=%s flows=%u line_ns=%.0f line_after_ns=%.0f placement=%s"
+           " busy_ms=%.0f guest_delay_ms=%.1f switch_delay_ms=%.1f\n",
+           o->name, o->size, g->mpps, g->mpps * 8e-3 * o->size, g->p50_ns,
+           g->p99_ns, g->p999_ns, (int64_t) (g->n_sent - g->n_received),
+           o->copied ? "copied" : "built", o->n_flows, before, after,
+           bench_placement_pair(before, after), g->busy_ms, g->guest_delay_ms,
+           g->switch_delay_ms);
+    fflush(stdout);
+}
+
 /* Measures, and prints the line.  Returns NULL, or why it could not; then
  * nothing was printed. */
 const char *
@@ -249,7 +323,8 @@ generator_run(const struct generator_options *o,
               const struct generator_ends *ends)
 {
     static struct generator g;
-    double before, after, mpps;
+    static volatile uint64_t sink;
+    double before, after;
     const char *why;
 
     memset(&g, 0, sizeof g);
@@ -261,29 +336,21 @@ generator_run(const struct generator_options *o,
         traffic_encapsulate(&g.ba);
     }
 
-    why = warm_up(&g);
+    why = warm_up_trips(&g);
+    if (!why) {
+        why = warm_up_flows(&g);
+    }
     if (why) {
         return why;
     }
     before = bench_line_round_trip_ns(o->cpu, o->switch_cpu);
-    bench_rate(&g);
-    /* At the rate's own end: what comes in late is not counted as lost. */
-    mpps = g.n_received / g.seconds / 1e6;
-    drain(&g);
-    why = bench_round_trip(&g);
+    why = measure(&g);
     if (why) {
         return why;
     }
     after = bench_line_round_trip_ns(o->cpu, o->switch_cpu);
-
-    printf("bench case=%s size=%u mpps=%.3f gbps=%.2f rtt_p50_ns=%" PRIu32
-           " rtt_p99_ns=%" PRIu32 " rtt_p999_ns=%" PRIu32 " lost=%" PRIu64
-           " guest=%s flows=%u line_ns=%.0f line_after_ns=%.0f"
-           " placement=%s sum=%" PRIx64 "\n",
-           o->name, o->size, mpps, mpps * 8e-3 * o->size, g.p50_ns, g.p99_ns,
-           g.p999_ns, g.n_sent - g.n_received, o->copied ? "copied" : "built",
-           o->n_flows, before, after, bench_placement_pair(before, after),
-           g.sum & 0xff);
-    fflush(stdout);
+    print_line(&g, before, after);
+    sink = g.sum;
+    (void) sink;
     return NULL;
 }

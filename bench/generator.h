@@ -13,7 +13,8 @@
  *  - the round trip: one frame A to B and one back, one at a time.
  *
  * Before that, frames go both ways until the switch has learned addresses and
- * has its flows, and in the end it waits for what is under way.
+ * has its flows.  The line also tells how long the generator's thread, and the
+ * switch's, waited for their CPUs meanwhile: on an idle machine, hardly ever.
  *
  * See bench/README.md for the options.
  */
@@ -40,11 +41,12 @@ struct generator_options {
     double seconds;       /* Of sending. */
     int cpu;              /* Of both guests. */
     int switch_cpu;       /* Of the switch. */
+    int switch_tid;       /* Its thread, whose waiting is told; 0: none. */
     bool copied;          /* Frames are copied in and read, every byte. */
     bool tunnel;          /* B is the other end of a tunnel. */
 };
 
-#define GENERATOR_OPTIONS "s:t:c:C:pk:f:n:w:T"
+#define GENERATOR_OPTIONS "s:t:c:C:W:pk:f:n:w:T"
 
 /* How frames are sent and received at end 0, guest A, and 1, guest B. */
 struct generator_ends {

@@ -100,15 +100,17 @@ static unsigned int
 send_burst(int end, struct traffic *traffic, unsigned int max)
 {
     struct rte_mbuf *bufs[GENERATOR_BURST];
+    void *places[GENERATOR_BURST];
     unsigned int n;
 
     if (rte_pktmbuf_alloc_bulk(pool, bufs, max)) {
         return 0;
     }
     for (unsigned int i = 0; i < max; i++) {
-        traffic_put(traffic, rte_pktmbuf_mtod(bufs[i], void *));
+        places[i] = rte_pktmbuf_mtod(bufs[i], void *);
         bufs[i]->data_len = bufs[i]->pkt_len = traffic->size;
     }
+    traffic_put(traffic, places, max);
     n = rte_eth_tx_burst(end, 0, bufs, max);
     if (n < max) {
         rte_pktmbuf_free_bulk(bufs + n, max - n);

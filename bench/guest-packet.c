@@ -123,15 +123,17 @@ send_burst(int i, struct traffic *traffic, unsigned int max)
     static uint8_t frames[GENERATOR_BURST][TRAFFIC_MAX];
     static struct iovec iovs[GENERATOR_BURST];
     static struct mmsghdr messages[GENERATOR_BURST];
+    void *places[GENERATOR_BURST];
     int n;
 
     for (unsigned int k = 0; k < max; k++) {
-        traffic_put(traffic, frames[k]);
+        places[k] = frames[k];
         iovs[k].iov_base = frames[k];
         iovs[k].iov_len = traffic->size;
         messages[k].msg_hdr.msg_iov = &iovs[k];
         messages[k].msg_hdr.msg_iovlen = 1;
     }
+    traffic_put(traffic, places, max);
     n = sendmmsg(ends[i].fd, messages, max, MSG_DONTWAIT);
     return n > 0 ? n : 0;
 }

@@ -52,6 +52,7 @@ struct traffic {
 void traffic_init(struct traffic *, enum traffic_direction, unsigned int size,
                   unsigned int n_flows, bool copied);
 void traffic_encapsulate(struct traffic *);
+void traffic_put(struct traffic *, void *const *places, unsigned int n);
 uint64_t traffic_sum(const void *data, uint32_t length);
 
 /* Returns the UDP ports of 'flow', as they stand in a frame. */
@@ -62,23 +63,6 @@ traffic_ports(unsigned int flow)
     uint32_t dst = TRAFFIC_DST_PORT + flow / TRAFFIC_SRC_PORTS;
 
     return __builtin_bswap32(src << 16 | dst);
-}
-
-/* Writes the next frame, t->size bytes, to 'place'. */
-static inline void
-traffic_put(struct traffic *t, void *place)
-{
-    if (t->copied) {
-        memcpy(place, t->frame, t->size);
-    } else {
-        memcpy(place, t->frame, TRAFFIC_HEAD);
-    }
-    if (t->n_flows > 1) {
-        uint32_t ports = traffic_ports(t->next);
-
-        memcpy((uint8_t *) place + TRAFFIC_PORTS_OFS, &ports, sizeof ports);
-        t->next = t->next + 1 < t->n_flows ? t->next + 1 : 0;
-    }
 }
 
 /* Reads a received frame of 'length' bytes: its first word, or all of it.

@@ -21,6 +21,7 @@ $(TESTS)/test-xen-files: $(B)/obj/tools/xen-files.o $(B)/obj/tools/xen-keys.o
 $(TESTS)/test-xen-keys: $(B)/obj/tools/xen-keys.o
 $(TESTS)/test-watchdog-judge: $(B)/obj/tools/xen-conf.o \
     $(B)/obj/tools/doms-watchdog-judge.o
+$(TESTS)/test-traffic: $(B)/obj/bench/traffic.o
 $(OVS_UNIT_TESTS): TEST_LIBS = $(OVS_BASE_LIBS)
 $(OVS_UNIT_TESTS:$(TESTS)/%=$(B)/obj/tests/unit/%.o): \
     CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare

@@ -3,20 +3,15 @@
 namespace: with the kernel's bridge, with Open vSwitch by taps or by AF_XDP, and
 with DomS by doms-tap.  Here whole TCP/IP stacks are measured, too."""
 
-import json
 import os
 
-from . import flows, machine
+from . import stacks
 from .ovs import Ovs
-from .processes import check_alive, end, run, wait_for
-from .switches import (GUEST_CPU, SWITCH_CPU, TOP, OpenFlowSwitch, Switch,
-                       parse)
+from .processes import check_alive, run, wait_for
+from .stacks import ADDRESS
+from .switches import GUEST_CPU, SWITCH_CPU, TOP, OpenFlowSwitch, Switch
 
-ADDRESS = {'a': '10.9.0.1', 'b': '10.9.0.2'}
 MTU, JUMBO_MTU = 1500, 9100
-STACK_CASES = ('tcp', 'udp', 'rr')
-IPERF_PORT = 5201
-UDP_BYTES = 1400  # Of a datagram.
 
 
 class KernelSwitch(Switch):
@@ -29,11 +24,11 @@ class KernelSwitch(Switch):
 
     def __init__(self, settings):
         super().__init__(settings)
-        self.cases = self.raw_cases + STACK_CASES
+        self.cases = self.raw_cases + stacks.CASES
         self.netns = {}
 
     def can(self, case, size, guest):
-        if case in STACK_CASES:
+        if case in stacks.CASES:
             return size == 0 and guest == 'built'
         return super().can(case, size, guest)
 
@@ -41,9 +36,6 @@ class KernelSwitch(Switch):
         for port in 'ab':
             self.netns[port] = self.settings.world.make_netns(
                 'bench-%s-%s' % (self.name, port))
-            # No frames but ours.
-            self.ip(port, 'sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1',
-                    'net.ipv6.conf.default.disable_ipv6=1')
         self.make()
         for port in 'ab':
             self.ip(port, 'ip', 'addr', 'add', ADDRESS[port] + '/24', 'dev',
@@ -73,93 +65,21 @@ class KernelSwitch(Switch):
             self.set_mtu(mtu)
             self.mtu = mtu
 
-    def measure(self, words):
-        return parse(run(
-            self.settings.program('guest-packet'),
-            '-a', '%s/%s' % (self.netns['a'], self.device('a')),
-            '-b', '%s/%s' % (self.netns['b'], self.device('b')),
-            '-w', str(self.window), '-n', '5000', *words))
+    def measure(self, case, size, guest, seconds):
+        if case in stacks.CASES:
+            return stacks.measure(self, case, seconds)
+        return super().measure(case, size, guest, seconds)
 
-    # Whole stacks.
+    def generate(self, words):
+        return run(self.settings.program('guest-packet'),
+                   '-a', '%s/%s' % (self.netns['a'], self.device('a')),
+                   '-b', '%s/%s' % (self.netns['b'], self.device('b')),
+                   '-w', str(self.window), '-n', '5000', *words)
 
     def helpers(self):
-        """Returns the processes that a guest needs for its device, by name."""
+        """Returns the processes that guests need for their devices, by
+        name."""
         return {}
-
-    def measure_stack(self, case, seconds):
-        """Measures one of STACK_CASES.  Returns what was measured."""
-        self.prepare(case, 0)
-        wait_for('%s: a way from A to B' % self.name,
-                 lambda: self.reaches('b'))
-        if case == 'rr':
-            return parse(run(
-                self.settings.program('request-response'), '-k', 'rr',
-                '-a', self.netns['a'], '-b', self.netns['b'],
-                '-i', ADDRESS['b'], '-t', str(seconds),
-                '-c', str(GUEST_CPU), '-C', str(SWITCH_CPU)))
-        return self.iperf(case, seconds)
-
-    def reaches(self, port):
-        other = 'a' if port == 'b' else 'b'
-        return '1 received' in run('ping', '-c1', '-W1', ADDRESS[port],
-                                   netns=self.netns[other], check=False)
-
-    def placement(self):
-        return parse(run(self.settings.program('bench-placement'),
-                         str(GUEST_CPU), str(SWITCH_CPU)))
-
-    def iperf(self, case, seconds):
-        server = self.settings.world.start(
-            'iperf3-' + self.name, 'iperf3', '-s', '-1', '-p',
-            str(IPERF_PORT), netns=self.netns['b'], cpu=GUEST_CPU)
-        listening = ':%04X ' % IPERF_PORT
-        wait_for("iperf3's server", lambda: check_alive(server) or
-                 listening in machine.read('/proc/%d/net/tcp6' % server.pid)
-                 + machine.read('/proc/%d/net/tcp' % server.pid))
-        words = ['-u', '-b', '0', '-l', str(UDP_BYTES)] if case == 'udp' \
-            else []
-        before = self.placement()
-        used = {name: machine.cpu_ms(pid)
-                for name, pid in self.cpu_users().items()}
-        report = json.loads(run(
-            'taskset', '-c', str(GUEST_CPU), 'iperf3', '-c', ADDRESS['b'],
-            '-p', str(IPERF_PORT), '-t', str(seconds), '-J', *words,
-            netns=self.netns['a']))
-        used = {name: machine.cpu_ms(pid) - used[name]
-                for name, pid in self.cpu_users().items()}
-        after = self.placement()
-        end(server)
-        return self.iperf_result(case, report, used, before, after)
-
-    def cpu_users(self):
-        users = dict(self.helpers())
-        for i, pid in enumerate(self.pids()):
-            users['switch%d' % i if i else 'switch'] = pid
-        return users
-
-    @staticmethod
-    def iperf_result(case, report, used, before, after):
-        whole = report['end']
-        if case == 'udp':
-            sums = whole['sum']
-            received = sums['bits_per_second'] * (
-                1 - sums['lost_percent'] / 100)
-        else:
-            received = whole['sum_received']['bits_per_second']
-        seconds = whole['sum']['seconds'] if case == 'udp' \
-            else whole['sum_received']['seconds']
-        cpu = {name: round(ms / seconds / 10, 1) for name, ms in used.items()}
-        percent = whole['cpu_utilization_percent']
-        cpu['client'] = round(percent['host_total'], 1)
-        cpu['server'] = round(percent['remote_total'], 1)
-        result = {'gbps': round(received / 1e9, 3), 'cpu_percent': cpu,
-                  'line_ns': before['line_ns'],
-                  'line_after_ns': after['line_ns'],
-                  'placement': before['placement']
-                  if before['placement'] == after['placement'] else 'moved'}
-        if case == 'udp':
-            result['lost_percent'] = round(whole['sum']['lost_percent'], 2)
-        return result
 
 
 class LinuxBridge(KernelSwitch):
@@ -206,7 +126,7 @@ class OvsKernelSwitch(KernelSwitch, OpenFlowSwitch):
 
     def prepare(self, case, size):
         KernelSwitch.prepare(self, case, size)
-        self.ovs.load('normal' if case in STACK_CASES else case)
+        self.ovs.load('normal' if case in stacks.CASES else case)
 
 
 class OvsTap(OvsKernelSwitch):
@@ -285,7 +205,3 @@ class DomsTap(OvsKernelSwitch):
 
     def helpers(self):
         return {name: tap.pid for name, tap in self.taps.items()}
-
-
-__all__ = ['DomsTap', 'LinuxBridge', 'OvsAfxdp', 'OvsTap', 'OvsTapTso',
-           'STACK_CASES', 'flows']

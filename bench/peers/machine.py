@@ -51,26 +51,37 @@ def set_huge_pages(number):
             f.write('%d' % number)
 
 
-def steal_ms():
-    """Returns the milliseconds that each CPU has lost to the host since it
-    started, by the CPU's number."""
-    steal = {}
+def cpu_times():
+    """Returns the milliseconds that each CPU, by its number, has been in each
+    of /proc/stat's states since it started."""
+    times = {}
     for line in read('/proc/stat').splitlines():
         words = line.split()
         if words[0].startswith('cpu') and words[0] != 'cpu':
-            steal[int(words[0][3:])] = int(words[8]) * 10
-    return steal
+            times[int(words[0][3:])] = [int(word) * 10 for word in words[1:9]]
+    return times
 
 
-def run_delay_ms(pid):
-    """Returns the milliseconds that each thread of process 'pid' has waited
-    for a CPU, by the thread's number."""
-    delays = {}
-    with contextlib.suppress(OSError, IndexError, ValueError):
+def steal_ms():
+    """Returns the milliseconds that all CPUs have lost to the host."""
+    return sum(states[7] for states in cpu_times().values())
+
+
+def busy_ms():
+    """Returns the milliseconds that each CPU was neither idle nor waiting."""
+    return {cpu: sum(states) - states[3] - states[4]
+            for cpu, states in cpu_times().items()}
+
+
+def polling_thread(pid):
+    """Returns the thread of process 'pid' that switches: one that polls, by
+    its name, or else the main thread."""
+    with contextlib.suppress(OSError):
         for tid in os.listdir('/proc/%d/task' % pid):
-            path = '/proc/%d/task/%s/schedstat' % (pid, tid)
-            delays[int(tid)] = int(read(path).split()[1]) / 1e6
-    return delays
+            name = read('/proc/%d/task/%s/comm' % (pid, tid))
+            if name.startswith(('pmd-c', 'rte-worker', 'lcore-worker')):
+                return int(tid)
+    return pid
 
 
 def cpu_ms(pid):

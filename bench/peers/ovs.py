@@ -143,9 +143,11 @@ class Ovs:
         lines = flows.CASES[case][0]()
         self.table = None
         self.tool('ovs-ofctl', 'del-flows', 'br0')
-        self.tool('ovs-ofctl', 'add-flows', 'br0', '-',
+        self.tool('ovs-ofctl', '--bundle', 'add-flows', 'br0', '-',
                   text='\n'.join(lines) + '\n')
         self.appctl('revalidator/purge')
+        # Or it would rise to that in steps of 1,000, one each half a second.
+        self.appctl('upcall/set-flow-limit', '200000')
         self.table = case
 
     def wake(self):

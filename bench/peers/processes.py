@@ -24,13 +24,19 @@ def wait_for(what, condition, patience=PATIENCE):
         time.sleep(0.01)
 
 
-def run(*command, netns=None, env=None, text=None, check=True):
-    """Runs a command to its end, and returns its output."""
+def run(*command, netns=None, env=None, text=None, check=True, patience=120):
+    """Runs a command to its end, for 'patience' seconds at most, and returns
+    its output."""
     if netns:
         command = ('ip', 'netns', 'exec', netns) + command
-    done = subprocess.run(command, check=False, text=True, input=text,
-                          stdin=None if text else subprocess.DEVNULL, env=env,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        done = subprocess.run(
+            command, check=False, text=True, input=text, env=env,
+            stdin=None if text else subprocess.DEVNULL, timeout=patience,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    except subprocess.TimeoutExpired:
+        raise BenchError('%s: not done within %d s'
+                         % (' '.join(command)[:200], patience)) from None
     if done.returncode and check:
         raise BenchError('%s: %s' % (' '.join(command)[:200],
                                      (done.stderr or done.stdout).strip()))
@@ -70,9 +76,15 @@ class World:
         run('ip', 'netns', 'add', name)
         self.stack.callback(run, 'ip', 'netns', 'del', name, check=False)
         run('ip', '-n', name, 'link', 'set', 'lo', 'up')
+        # No frames but those that are measured.
+        run('sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1',
+            'net.ipv6.conf.default.disable_ipv6=1', netns=name)
         return name
 
     def close(self):
+        # Nothing may interrupt this.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         self.stack.close()
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 
-from . import machine
+from . import flows, machine
 from .ovs import Ovs
 from .processes import answer, ask, check_alive, run
 
@@ -69,13 +69,28 @@ class Switch:
     def rest(self):
         """It is not measured now, and must use no CPU."""
 
-    def pids(self):
-        """Returns the processes whose threads' waiting is recorded."""
-        return []
+    def pid(self):
+        """Returns the process that switches, or None if it is the kernel."""
+        return None
 
-    def measure(self, words):
-        """Measures with these options of the generator.  Returns what its
-        line says, as a dictionary."""
+    def about(self):
+        """Returns what a reader must know to set the switch up alike."""
+        return {}
+
+    def measure(self, case, size, guest, seconds):
+        """Measures a case that can() admits of, after prepare() and wake().
+        Returns the numbers as a dictionary."""
+        words = ['-k', case, '-s', str(size), '-t', str(seconds),
+                 '-f', str(flows.CASES[case][1]), '-c', str(GUEST_CPU),
+                 '-C', str(SWITCH_CPU)]
+        if self.pid():
+            words += ['-W', str(machine.polling_thread(self.pid()))]
+        words += ['-p'] if guest == 'copied' else []
+        words += ['-T'] if case == 'tunnel' else []
+        return parse(self.generate(words))
+
+    def generate(self, words):
+        """Runs the generator with these options.  Returns its line."""
         raise NotImplementedError
 
 
@@ -109,8 +124,11 @@ class OpenFlowSwitch(Switch):
     def rest(self):
         self.ovs.rest()
 
-    def pids(self):
-        return [self.ovs.pid]
+    def pid(self):
+        return self.ovs.pid
+
+    def about(self):
+        return self.ovs.settings
 
 
 class Doms(OpenFlowSwitch):
@@ -135,11 +153,10 @@ class Doms(OpenFlowSwitch):
                                'mtu_request=%d' % mtu)
             self.mtu = mtu
 
-    def measure(self, words):
-        return parse(run(
-            self.settings.program('bench-switch'), '-S',
-            os.path.join(self.ovs.rundir, 'doms.sock'), '-a', 'a', '-b', 'b',
-            *words))
+    def generate(self, words):
+        return run(self.settings.program('bench-switch'), '-S',
+                   os.path.join(self.ovs.rundir, 'doms.sock'), '-a', 'a',
+                   '-b', 'b', *words)
 
 
 class DpdkSwitch(Switch):
@@ -186,9 +203,9 @@ class DpdkSwitch(Switch):
         while not self.ready:
             self.ready = answer(self.guest) == 'ready'
 
-    def measure(self, words):
+    def generate(self, words):
         self.wait_for_guest()
-        return parse(ask(self.guest, ' '.join(words)))
+        return ask(self.guest, ' '.join(words))
 
 
 class OvsDpdk(DpdkSwitch, OpenFlowSwitch):
@@ -282,12 +299,15 @@ class Forwarder(DpdkSwitch):
     def rest(self):
         self.process.send_signal(signal.SIGSTOP)
 
-    def pids(self):
-        return [self.process.pid]
+    def pid(self):
+        return self.process.pid
 
-    def measure(self, words):
+    def about(self):
+        return {'command': ' '.join(self.process.args)}
+
+    def generate(self, words):
         check_alive(self.process)
-        return super().measure(words)
+        return super().generate(words)
 
 
 class VhostBridge(Forwarder):
@@ -310,6 +330,7 @@ class VhostBridge(Forwarder):
 class Memif(Forwarder):
     name = 'memif'
     title = 'memif forward'
+    sizes = (64, 512, 1500)  # Its driver knows no longer ones.
 
     def devices(self, role, mtu):
         size = 2048 if mtu <= MTU else 9344

@@ -4,14 +4,15 @@
 
 import argparse
 import os
-import subprocess
 import sys
-import tempfile
 
 # No __pycache__ in the source tree.
 sys.dont_write_bytecode = True
+sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+import gnuplot  # noqa: E402
 import report  # noqa: E402
+from gnuplot import PlotError, quote  # noqa: E402
 from report import median  # noqa: E402
 
 # The panels: a title, and the numbers in it, each with its label.
@@ -32,32 +33,6 @@ PANELS = (
 SCALE = {'udp64_pps': 1000, 'udp1400_pps': 1000, 'rtt_p50_us': 1000}
 COLOURS = ('#888888', '#bbbbbb', '#5b8db8', '#d1603d', '#e8b08f')
 
-HEAD = '''\
-set terminal %s
-set output "%s"
-set multiplot layout 2,3
-set style data histograms
-set style histogram errorbars gap 1 lw 1
-set style fill solid border -1
-set boxwidth 0.9
-set bars small
-set yrange [0:*]
-set grid y
-set key off
-'''
-TERMINALS = {
-    'svg': 'svg size 1100,640 font "sans,12" background "white"',
-    'png': 'pngcairo size 1650,960 font "sans,14"',
-}
-
-
-class PlotError(Exception):
-    """Why there is no plot."""
-
-
-def quote(text):
-    return '"%s"' % text.replace('\\', '').replace('"', "'")
-
 
 def block(name, results, networks, numbers):
     """Returns the data of a panel for gnuplot: for each number a line of its
@@ -74,10 +49,10 @@ def block(name, results, networks, numbers):
     return '\n'.join(lines + ['EOD', ''])
 
 
-def script(results, kind, path):
+def panels(results):
     """Returns what gnuplot has to do."""
     networks = report.networks_of(results)
-    text = HEAD % (TERMINALS[kind], path)
+    text = ''
     for number, (title, numbers) in enumerate(PANELS):
         name = 'panel%d' % number
         text += block(name, results, networks, numbers)
@@ -88,37 +63,16 @@ def script(results, kind, path):
                COLOURS[i % len(COLOURS)])
             for i, titled in enumerate(networks.values())) + '\n'
     # The last cell is for the key.
-    text += ('unset title; unset tics; unset border; unset grid\n'
-             'set key center center vertical\nset yrange [0:1]\n'
-             'plot ' + ', '.join(
-                 'NaN with boxes title %s linecolor rgb "%s"'
-                 % (quote(titled), COLOURS[i % len(COLOURS)])
-                 for i, titled in enumerate(networks.values())) + '\n')
-    return text + 'unset multiplot\n'
+    return text + gnuplot.key_panel(
+        [(titled, COLOURS[i % len(COLOURS)])
+         for i, titled in enumerate(networks.values())])
 
 
 def draw(results, folder):
     """Draws 'results' to plot.svg and plot.png in 'folder', and returns their
     paths."""
-    paths = []
-    for kind in TERMINALS:
-        path = os.path.join(os.path.abspath(folder), 'plot.' + kind)
-        with tempfile.NamedTemporaryFile('w', suffix='.gp') as f:
-            f.write(script(results, kind, path))
-            f.flush()
-            try:
-                done = subprocess.run(['gnuplot', f.name], check=False,
-                                      stdin=subprocess.DEVNULL, text=True,
-                                      stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT)
-            except FileNotFoundError:
-                raise PlotError("no plot: gnuplot is not installed; 'make "
-                                "bench-xen' installs gnuplot-nox") from None
-        if done.returncode:
-            raise PlotError('gnuplot cannot draw %s: %s'
-                            % (path, done.stdout.strip()))
-        paths.append(path)
-    return paths
+    return gnuplot.draw(panels(results), '2,3', (1100, 640),
+                        os.path.join(folder, 'plot'))
 
 
 def main():
