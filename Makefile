@@ -129,6 +129,7 @@ LTO = $(LTO_$(VARIANT))
 $(B)/obj/ovs-dpif-netdev.o: OVS_RENAMES = \
     -Ddp_netdev_input=ovs_dp_netdev_input \
     -Dovsthread_setspecific=doms_pmd_setspecific \
+    -Dxrealloc=doms_pmd_xrealloc \
     -Dxnanosleep_no_quiesce=doms_pmd_sleep \
     -Dcoverage_try_clear=doms_pmd_coverage_try_clear \
     -Dnetdev_get_change_seq=doms_pmd_get_change_seq \

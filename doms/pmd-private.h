@@ -2,10 +2,11 @@
 /*
  * A polling thread as pmd.c, pmd-park.c and pmd-sleep.c see it.
  *
- * A queue that the thread was given at its last reload stays alive until the
- * next, for which Open vSwitch waits for the thread: the thread may use it
- * without a lock until it returns to Open vSwitch.  One of an earlier reload
- * may be about to be freed, and pmd_begin() forgets it.
+ * The thread may use the queues that it was given when it last loaded them
+ * without a lock, until it loads them again: Open vSwitch waits for that before
+ * it frees a queue, or gives it to another thread.  'open' and 'hot' hold
+ * nothing else.  'entries' may hold former ones until pmd_begin(), and is used
+ * under the lock.
  *
  * Locks: 'pmds_mutex' is taken before 'doms_pmd.mutex'.  Neither is held while
  * a thread sleeps or handles packets.
@@ -38,7 +39,7 @@ struct seq;
 /* A queue that a thread polls. */
 struct pmd_entry {
     struct doms_rxq *rxq;
-    uint64_t reload_seq; /* At which reload the thread was given it. */
+    uint64_t n_loads; /* 'n_loads' when the thread was given it. */
 };
 
 struct doms_pmd {
@@ -61,7 +62,8 @@ struct doms_pmd {
     size_t n_open;
 
     /* The thread's own. */
-    uint64_t reload_seq;  /* Of the reload after which it looked last. */
+    uint64_t n_loads;     /* Times that it has loaded its queues ... */
+    uint64_t begun_loads; /* ... until pmd_begin(). */
     uint64_t generation;  /* 'pmd_generation' when it looked last. */
     uint64_t change_seq;  /* Added to those of its queues' ports. */
     size_t n_foreign;     /* Polled queues of other classes than ours ... */
@@ -101,6 +103,7 @@ void pmd_set_blocked(struct doms_pmd *, bool blocked);
 
 /* What Open vSwitch calls in place of its own functions. */
 void doms_pmd_setspecific(ovsthread_key_t, const void *value);
+void *doms_pmd_xrealloc(void *, size_t);
 void doms_pmd_sleep(uint64_t ns);
 void doms_pmd_coverage_try_clear(void);
 uint64_t doms_pmd_get_change_seq(const struct netdev *);

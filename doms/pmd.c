@@ -117,8 +117,9 @@ add_rxq(struct doms_pmd *pmd, struct doms_rxq *rxq) OVS_REQUIRES(pmds_mutex)
     rxq->pmd = pmd;
 }
 
-/* The calling thread asks whether 'rxq' is enabled: notes that it polls it, if
- * it is a polling thread. */
+/* The calling thread asks whether 'rxq' is enabled, as it does for each queue
+ * that it loads, and again in some passes: notes that it polls it, if it is a
+ * polling thread. */
 void
 doms_pmd_register(struct doms_rxq *rxq)
 {
@@ -133,7 +134,7 @@ doms_pmd_register(struct doms_rxq *rxq)
         add_rxq(pmd, rxq);
     }
     ovs_mutex_lock(&pmd->mutex);
-    pmd->entries[rxq->slot].reload_seq = seq_read(pmd->ovs->reload_seq);
+    pmd->entries[rxq->slot].n_loads = pmd->n_loads;
     ovs_mutex_unlock(&pmd->mutex);
     ovs_mutex_unlock(&pmds_mutex);
 }
@@ -147,14 +148,33 @@ doms_pmd_forget(struct doms_rxq *rxq)
     ovs_mutex_unlock(&pmds_mutex);
 }
 
-/* Forgets the queues that 'pmd' was not given again at its last reload. */
+/* The calling thread, 'pmd', is about to load its queues.  The former ones may
+ * be freed as soon as it has, and are not to be touched without a lock from
+ * here on. */
+static void
+begin_load(struct doms_pmd *pmd)
+{
+    pmd->n_loads++;
+    pmd->n_open = pmd->n_hot = 0;
+}
+
+/* Returns true if the calling thread, 'pmd', has loaded its queues since
+ * pmd_begin(). */
+static bool
+has_loaded(const struct doms_pmd *pmd)
+{
+    return pmd->n_loads != pmd->begun_loads;
+}
+
+/* Forgets the queues that 'pmd' was not given again when it last loaded
+ * them. */
 static void
 forget_stale(struct doms_pmd *pmd)
 {
     ovs_mutex_lock(&pmds_mutex);
     ovs_mutex_lock(&pmd->mutex);
     for (size_t i = 0; i < pmd->n_entries;) {
-        if (pmd->entries[i].reload_seq != pmd->reload_seq) {
+        if (pmd->entries[i].n_loads != pmd->n_loads) {
             remove_entry(pmd, i);
         } else {
             pmd->entries[i++].rxq->is_hot = false;
@@ -176,10 +196,9 @@ pmd_begin(struct doms_pmd *pmd, uint64_t now)
 {
     uint64_t generation = __atomic_load_n(&pmd_generation, __ATOMIC_SEQ_CST);
 
-    if (OVS_UNLIKELY(pmd->reload_seq != pmd->ovs->last_reload_seq
-                     || pmd->generation != generation)) {
-        if (pmd->reload_seq != pmd->ovs->last_reload_seq) {
-            pmd->reload_seq = pmd->ovs->last_reload_seq;
+    if (OVS_UNLIKELY(has_loaded(pmd) || pmd->generation != generation)) {
+        if (has_loaded(pmd)) {
+            pmd->begun_loads = pmd->n_loads;
             forget_stale(pmd);
         }
         pmd->generation = generation;
@@ -243,7 +262,6 @@ pmd_create(struct dp_netdev_pmd_thread *ovs)
     pmd = xzalloc(sizeof *pmd);
     pmd->name = xstrdup(get_subprogram_name());
     pmd->ovs = ovs;
-    pmd->reload_seq = UINT64_MAX;
     pmd->epoll_fd = epoll_fd;
     pmd->kick_fd = kick_fd;
     pmd->busy_ns = pmd_now();
@@ -329,6 +347,9 @@ end_burst(struct doms_pmd *pmd, struct netdev_rxq *rxq, odp_port_t port_no,
           dp_netdev_input_func input)
 {
     pmd->has_worked = true;
+    if (OVS_UNLIKELY(has_loaded(pmd))) {
+        return;
+    }
     for (unsigned int i = pmd->more_bursts; i > 0; i--) {
         struct dp_packet_batch batch;
 
@@ -361,6 +382,15 @@ doms_pmd_setspecific(ovsthread_key_t key, const void *value)
             pmd_create(CONST_CAST(void *, value));
         }
     }
+}
+
+void *
+doms_pmd_xrealloc(void *p, size_t size)
+{
+    if (pmd_self) {
+        begin_load(pmd_self);
+    }
+    return xrealloc(p, size);
 }
 
 void

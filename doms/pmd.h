@@ -29,6 +29,8 @@
  * polling thread:
  *
  *     ovsthread_setspecific()   a thread starts: the first call that it makes
+ *     xrealloc()                it loads its queues, which is the only time
+ *                               that it calls this
  *     xnanosleep_no_quiesce()   it wants to sleep
  *     coverage_try_clear()      1024 turns have passed, and ...
  *     netdev_get_change_seq()   ... it looks whether to ask again which of its
