@@ -61,6 +61,7 @@ OVS_BASE_LIBS = $(OVS_LIB)/libopenvswitch.a $(OVS_LIB)/libopenvswitchavx512.a \
     -lssl -lcrypto -lunbound -lcap-ng -latomic -lm -lpthread
 
 XEN_LIBS = -lxenstore -lxengnttab
+NUMA_LIBS = -lnuma
 # Dom0's programs ask the hypervisor too.
 DOM0_LIBS = $(XEN_LIBS) -lxenctrl -lxentoollog
 
@@ -182,7 +183,8 @@ $(B)/bin/domsd: LDFLAGS += $(LTO) $(addprefix -Wl$(comma)--wrap=,dns_resolve_ini
     dp_netdev_input_outer_avx512)
 $(B)/bin/domsd: $(DOMSD_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) \
     $(B)/obj/ovs-vswitchd.o $(B)/obj/ovs-uuid.o $(OVS_HOT_OBJS)
-	@$(link) $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(OVS_BASE_LIBS)
+	@$(link) $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(NUMA_LIBS) \
+	    $(OVS_BASE_LIBS)
 $(B)/bin/doms-ctl: $(CTL_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
 	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-watchdog: $(WATCHDOG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)

@@ -174,9 +174,15 @@ netdev_doms_dealloc(struct netdev *netdev_)
 /* Queues. */
 
 static int
-netdev_doms_get_numa_id(const struct netdev *netdev OVS_UNUSED)
+netdev_doms_get_numa_id(const struct netdev *netdev)
 {
-    return 0;
+    struct netdev_doms *dev = netdev_doms_cast(netdev);
+    int node;
+
+    ovs_mutex_lock(&dev->mutex);
+    node = dev->numa_node;
+    ovs_mutex_unlock(&dev->mutex);
+    return node;
 }
 
 /* Asks for a transmit queue of its own for each thread that sends.  They are

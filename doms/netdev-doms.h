@@ -11,6 +11,8 @@
  *             524288 by default
  *   doorbell  whether an idle guest may sleep until it is rung; true by
  *             default
+ *   numa_node whose CPUs poll the port, and where the socket door puts its
+ *             rings; 0 by default
  *
  * A port without a guest is there, with carrier down.  A guest's coming and
  * going replaces one pointer, by RCU, and stops no thread, so other ports do
@@ -78,6 +80,7 @@ struct netdev_doms {
     uint32_t arena_size OVS_GUARDED;       /* options:arena, or the default. */
     bool arena_is_set OVS_GUARDED;         /* options:arena was given. */
     bool doorbell OVS_GUARDED;             /* options:doorbell. */
+    int numa_node OVS_GUARDED;             /* options:numa_node. */
     int requested_n_rxq OVS_GUARDED;       /* Taken over by reconfigure(). */
     int requested_n_txq OVS_GUARDED;
     bool has_egress_qos OVS_GUARDED; /* QoS 'egress-policer' is set. */

@@ -73,6 +73,7 @@ doms_ports_lookup(const char *peer, struct doms_port_config *config)
         config->n_queues = dev->requested_n_rxq;
         config->arena_size = dev->arena_size;
         config->arena_is_set = dev->arena_is_set;
+        config->numa_node = dev->numa_node;
         config->features = netdev_doms_offered_features(dev);
         config->mac_is_set = dev->mac_is_set;
         config->mac = dev->guest_mac;
