@@ -21,7 +21,6 @@ check_ping d a
 
 # a and b transfer all the time.
 iperf_start a b -t 600 -b 200M
-transfer=$iperf_pid
 all_parked() {
     [ "$(n_parked pad)" = 16 ] && parked c && parked d
 }
@@ -74,8 +73,7 @@ wait_until 20 parked x
 "$hostile" "$OVS_RUNDIR/doms.sock" x good >"$RUN/x.log" 2>&1 \
     || fail "good, parked: $(cat "$RUN/x.log")"
 
-kill -INT "$transfer"
-wait "$transfer" || true
+iperf_stop
 
 # Once nobody is busy, one that is parked still rings each time.
 wait_until 20 parked c
