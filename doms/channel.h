@@ -50,6 +50,7 @@ struct doms_channel_queue {
 struct doms_channel {
     const struct doms_door *door;     /* Who made it. */
     const struct doms_channel_io *io; /* How its packets move. */
+    uint64_t serial;                  /* No other channel has it; not 0. */
     char *peer;                       /* The guest's name. */
     struct doms_geometry geometry;    /* Agreed with the guest; no arena if the
                                     * rings are a netfront's. */
