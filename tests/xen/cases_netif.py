@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cases: guests with a stock netfront, and nothing of ours."""
 
+import re
+
 from case import case, check, find
 from domains import mbit
 from util import PATIENCE, wait_for
@@ -37,59 +39,106 @@ def speeds(a, target, options=''):
             mbit(a.iperf(target, 3, '-R ' + options)))
 
 
-@case
-def netif(lab):
-    """A PVH and a PV guest with Debian's kernel and its own netfront: ping,
-    IPv6, 9000 bytes, TCP both ways, TSO on and off; and both with a guest that
-    polls."""
-    doms = lab.start_doms(watchdog=False)
-    a, b = stock(lab, 'ab', ['pvh', 'pv'], words=',mtu=9000')
+def lossless(guest, target, **kwargs):
+    """Pings 'target' from 'guest'.  Returns the mean round trip in us."""
+    ping = guest.ping(target, **kwargs)
+    check(ping['received'] == ping['sent'],
+          'ping %s lost packets: %s' % (target, ping))
+    return ping['rtt_us']
+
+
+def with_polling(lab, doms, a):
+    """Has the stock guest 'a' talk to one that polls.  Returns what was
+    measured."""
     c = lab.create('c', 'pv')
     c.wait_up()
-    lab.attach('c', 'mtu=9000')
-    c.address('10.0.0.3/24', 'fd00::3/64', mtu=9000)
-    result = {}
-    for name, target in ('', '10.0.0.2'), ('6', 'fd00::2'), ('_c', '10.0.0.3'):
-        a.reach(target)
-        ping = a.ping(target)
-        check(ping['received'] == ping['sent'],
-              'ping %s lost packets: %s' % (target, ping))
-        result['rtt%s_us' % name] = ping['rtt_us']
-    for guest in a, b:
-        guest.run('/bin/ip link set eth0 mtu 9000')
-    for target in '10.0.0.2', '10.0.0.3':
-        big = a.ping(target, count=3, size=8972, options='-M do')
-        check(big['received'] == 3,
-              'frames of 9000 bytes are lost: %s' % big)
-    for guest in a, b, c:
-        guest.run('/bin/ip link set eth0 mtu 1500')
-    for guest in b, c:
-        guest.serve()
-    job = a.start_iperf('10.0.0.2', 5)
+    lab.attach('c')
+    c.address('10.0.0.3/24', 'fd00::3/64')
+    a.reach('10.0.0.3')
+    result = {'rtt_polling_us': lossless(a, '10.0.0.3')}
+    c.serve()
+    result['mbit_polling'], result['mbit_polling_back'] = speeds(a, '10.0.0.3')
+    for guest in a, c:
+        guest.run('ethtool -K eth0 tso off')
+    (result['mbit_polling_no_tso'],
+     result['mbit_polling_no_tso_back']) = speeds(a, '10.0.0.3')
+    for port in port_of(a), 'c':
+        doms.vsctl('set Interface %s mtu_request=9000' % port)
+    a.run('/bin/ip link set eth0 mtu 9000')
+    c.run('/bin/ip link set eth0 mtu 9000')
+    lossless(a, '10.0.0.3', count=3, size=8972, options='-M do')
+    return result
+
+
+def check_mapped(lab, guests):
+    """Checks that DomS has mapped no page of 'guests', of one vCPU each, but
+    their rings.  Returns how many pages of each are mapped."""
     mapped = lab.grants()
-    a.finish_iperf(job)
-    for guest in a, b:
+    result = {}
+    for guest in guests:
         # Xen's console and xenstore pages of a guest are Dom0's to map.
         n = mapped[guest.domid]
         check(2 <= n <= 4, '%d pages of %s are mapped, its rings are 2'
               % (n, guest.name))
         result['mapped_' + guest.name] = n
-    result['mbit'], result['mbit_back'] = speeds(a, '10.0.0.2')
-    result['mbit_ipv6'], result['mbit_ipv6_back'] = speeds(a, 'fd00::2')
-    result['mbit_polling'], result['mbit_polling_back'] = speeds(a, '10.0.0.3')
-    for guest in a, b, c:
-        guest.run('ethtool -K eth0 tso off')
-    result['mbit_no_tso'], result['mbit_no_tso_back'] = speeds(a, '10.0.0.2')
-    result['mbit_no_tso_polling'] = speeds(a, '10.0.0.3')[0]
-    for guest in a, b:
+    return result
+
+
+def check_ports(doms, guests):
+    """Checks that the ports of 'guests' are well and have refused nothing."""
+    for guest in guests:
         port = doms.ports()[port_of(guest)]
-        result['full_' + guest.name] = port['counters']['tx_ring_full']
         check(port['door'] == 'netif' and port['state'] == 'up',
               'the port of %s: %s' % (guest.name, port))
         for counter in ('rx_bad_grants', 'tx_bad_grants', 'rx_bad_offload',
                         'rx_oversize', 'rx_bad_records'):
             check(port['counters'][counter] == 0, '%s of %s: %s'
                   % (counter, guest.name, port['counters']))
+
+
+@case
+def netif(lab):
+    """A PVH and a PV guest with Debian's kernel and its own netfront: ping,
+    IPv6, TCP both ways, TSO on and off; and with a guest that polls, with 9000
+    bytes, too."""
+    doms = lab.start_doms(watchdog=False)
+    a, b = stock(lab, 'ab', ['pvh', 'pv'])
+    result = {}
+    for name, target in ('', '10.0.0.2'), ('6', 'fd00::2'):
+        a.reach(target)
+        result['rtt%s_us' % name] = lossless(a, target)
+    b.serve()
+    job = a.start_iperf('10.0.0.2', 5)
+    result.update(check_mapped(lab, (a, b)))
+    a.finish_iperf(job)
+    result['mbit'], result['mbit_back'] = speeds(a, '10.0.0.2')
+    result['mbit_ipv6'], result['mbit_ipv6_back'] = speeds(a, 'fd00::2')
+    for guest in a, b:
+        guest.run('ethtool -K eth0 tso off')
+    result['mbit_no_tso'], result['mbit_no_tso_back'] = speeds(a, '10.0.0.2')
+    a.run('ethtool -K eth0 tso on')
+    result.update(with_polling(lab, doms, a))
+    check_ports(doms, (a, b))
+    return result
+
+
+@case
+def netif_queues(lab):
+    """A stock guest with two vCPUs has two queues, and both carry traffic."""
+    doms = lab.start_doms(watchdog=False, vcpus=2)
+    a, b = stock(lab, 'ab', ['pv', 'pv'], vcpus=2)
+    a.reach('10.0.0.2')
+    port = doms.ports()[port_of(a)]
+    check(port['queues']['channel'] == 2, 'not two queues: %s' % port)
+    b.serve()
+    result = {'mbit': mbit(a.iperf('10.0.0.2', 4, '-P 8'))}
+    for guest in a, b:
+        lines = guest.run('grep -E "q[01]-[rt]x" /proc/interrupts').splitlines()
+        counts = [sum(map(int, re.findall(r' (\d+)(?= )', line)))
+                  for line in lines]
+        check(len(counts) == 4, 'not two split event channels: %s' % lines)
+        result['events_' + guest.name] = '/'.join(map(str, counts))
+    check_ports(doms, (a, b))
     return result
 
 
@@ -111,8 +160,8 @@ def attach(lab, guest, number, address):
 @case
 def netif_reattach(lab):
     """A stock guest's vif is taken away and given again, domsd is killed, the
-    guest is destroyed, saved and restored, DomS is destroyed: it finds the switch
-    again, and nothing is left over."""
+    guest is destroyed, saved and restored, and rebooted, DomS is destroyed: it
+    finds the switch again, and nothing is left over."""
     doms = lab.start_doms()
     lab.dom0('printf "stable_s=1\nrestart_limit=0\n" >>/etc/doms/doms.conf')
     a, b = stock(lab, 'ab', ['pv', 'pv'])
@@ -144,6 +193,15 @@ def netif_reattach(lab):
     lab.restore(b, '/run/b.save')
     a.reach('10.0.0.2')
     lab.dom0('rm /run/b.save')
+
+    old = b.domid
+    lab.dom0('xl reboot b')
+    lab.wait_gone(old)
+    wait_for('guest b to boot again',
+             lambda: not lab.dom0('xl domid b', check=False)[0])
+    b.refresh()
+    b.address('10.0.0.2/24')
+    a.reach('10.0.0.2')
     check(not lab.counters()['zombies'], 'there is a zombie')
     lab.dom0('xl destroy doms')
     doms = lab.wait_doms(other_than=doms.domid)
