@@ -21,7 +21,6 @@ doms_channel_create(const struct doms_door *door, const char *peer,
                           : 0;
 
     ch->door = door;
-    ch->io = &port_io_ring;
     ch->serial = atomic_count_inc64(&last_serial) + 1;
     ch->peer = xstrdup(peer);
     ch->geometry = *geometry;
@@ -30,6 +29,7 @@ doms_channel_create(const struct doms_door *door, const char *peer,
     atomic_init(&ch->broken, DOMS_RING_OK);
     ch->queues = xzalloc_cacheline(geometry->n_queues * sizeof *ch->queues);
     for (uint32_t i = 0; i < geometry->n_queues; i++) {
+        ch->queues[i].io = &port_io_ring;
         ch->queues[i].bell_fd = -1;
         ch->queues[i].peer_bell_fd = -1;
         if (n_ends) {

@@ -5,8 +5,8 @@
  * A door makes a channel once a guest has asked for one and a port for it is
  * there, hands it to the port (doms/ports.h), and takes it back when the guest
  * has gone or has broken a rule.  The port and its datapath know the channel
- * only by this header, whichever door made it, and move packets by its 'io'
- * alone: most channels have the rings of common/ring.h, and those of the netif
+ * only by this header, whichever door made it, and move packets by its queues'
+ * 'io' alone: most channels have the rings of common/ring.h, and those of the netif
  * door have a netfront's.
  *
  * Who writes what: the door fills in everything before it hands the channel to
@@ -41,23 +41,23 @@ struct netif_queue;
 struct doms_channel_queue {
     OVS_ALIGNED_VAR(CACHE_LINE_SIZE) struct doms_queue q;
 
-    struct netif_queue *netif; /* A netfront's rings, or NULL. */
-    int bell_fd;               /* A socket, rung to wake the guest, or -1. */
-    int peer_bell_fd;          /* A socket that the guest rings, or -1. */
-    uint32_t *ends;            /* Private memory of 'q.tx'. */
+    const struct doms_channel_io *io; /* How its packets move. */
+    struct netif_queue *netif;        /* A netfront's rings, or NULL. */
+    int bell_fd;      /* A socket, rung to wake the guest, or -1. */
+    int peer_bell_fd; /* What the guest rings, or -1. */
+    uint32_t *ends;   /* Private memory of 'q.tx'. */
 };
 
 struct doms_channel {
-    const struct doms_door *door;     /* Who made it. */
-    const struct doms_channel_io *io; /* How its packets move. */
-    uint64_t serial;                  /* No other channel has it; not 0. */
-    char *peer;                       /* The guest's name. */
-    struct doms_geometry geometry;    /* Agreed with the guest; no arena if the
+    const struct doms_door *door;  /* Who made it. */
+    uint64_t serial;               /* No other channel has it; not 0. */
+    char *peer;                    /* The guest's name. */
+    struct doms_geometry geometry; /* Agreed with the guest; no arena if the
                                     * rings are a netfront's. */
-    uint64_t features;                /* DOMS_F_* in force. */
-    uint32_t epoch;                   /* Of this life of the switch. */
-    pid_t pid;                        /* A local guest's process, or 0. */
-    struct eth_addr mac;              /* The guest's address. */
+    uint64_t features;             /* DOMS_F_* in force. */
+    uint32_t epoch;                /* Of this life of the switch. */
+    pid_t pid;                     /* A local guest's process, or 0. */
+    struct eth_addr mac;           /* The guest's address. */
 
     struct doms_health *own;              /* The switch's group, or NULL: the
                                            * rings are a netfront's. */

@@ -382,7 +382,7 @@ netdev_doms_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
     queue = &ch->queues[rxq->queue_id];
     atomic_read_relaxed(&dev->is_up, &is_up);
     if (OVS_UNLIKELY(!is_up)) {
-        port_io_add(&stats->down, ch->io->discard(queue, NETDEV_MAX_BURST));
+        port_io_add(&stats->down, queue->io->discard(queue, NETDEV_MAX_BURST));
         if (queue->q.rx.broken) {
             report_broken(dev, ch, queue->q.rx.broken, &stats->bad_records);
         }
@@ -391,7 +391,7 @@ netdev_doms_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
     atomic_read_relaxed(&dev->mtu, &limits.mtu);
     limits.features = ch->features;
     limits.policer = &dev->ingress;
-    if (!ch->io->recv(queue, batch, &limits, stats)) {
+    if (!queue->io->recv(queue, batch, &limits, stats)) {
         if (OVS_UNLIKELY(queue->q.rx.broken)) {
             report_broken(dev, ch, queue->q.rx.broken, &stats->bad_records);
         }
@@ -399,7 +399,7 @@ netdev_doms_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
     }
     doms_pmd_received = rxq;
     if (qfill) {
-        *qfill = ch->io->backlog(queue);
+        *qfill = queue->io->backlog(queue);
     }
     return 0;
 }
@@ -412,7 +412,9 @@ netdev_doms_rxq_drain(struct netdev_rxq *rxq)
     struct doms_channel *ch = netdev_doms_channel(dev);
 
     if (ch && rxq->queue_id < ch->geometry.n_queues) {
-        ch->io->discard(&ch->queues[rxq->queue_id], UINT32_MAX);
+        struct doms_channel_queue *queue = &ch->queues[rxq->queue_id];
+
+        queue->io->discard(queue, UINT32_MAX);
     }
     return 0;
 }
@@ -451,7 +453,7 @@ netdev_doms_send(struct netdev *netdev_, int qid,
     limits.features = ch->features;
 
     ovs_mutex_lock(&txq->mutex);
-    ch->io->send(queue, batch, &limits, &txq->stats);
+    queue->io->send(queue, batch, &limits, &txq->stats);
     if (OVS_UNLIKELY(n_policed)) {
         port_io_add(&txq->stats.policed, n_policed);
     }

@@ -23,6 +23,7 @@ close_queues(struct doms_channel *ch)
     for (uint32_t i = 0; i < ch->geometry.n_queues; i++) {
         netif_queue_close(ch->queues[i].netif);
         ch->queues[i].netif = NULL;
+        ch->queues[i].peer_bell_fd = -1;
     }
 }
 
@@ -64,7 +65,6 @@ netif_memory_map(struct doms_channel *ch, uint32_t domid,
     ovs_refcount_init(&m->refs);
     ovs_refcount_ref(&m->refs);
     atomic_init(&m->is_unmapped, false);
-    ch->io = &netif_io;
     ch->memory = m;
     ch->unmap = unmap_channel;
     *memory = m;

@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "openvswitch/vlog.h"
+#include "socket-util.h"
 
 VLOG_DEFINE_THIS_MODULE(doms_netif_queue);
 
@@ -19,11 +21,41 @@ BUILD_ASSERT_DECL(sizeof(union netif_filled)
 BUILD_ASSERT_DECL(sizeof(union netif_slot)
                   == sizeof(union netif_tx_sring_entry));
 
+/* The thread's counts of 'req_event' stay what they were: the shared word is
+ * either ahead for a moment, or behind and newer than it knows. */
+
+void
+netif_announce_sleep(struct doms_channel_queue *queue)
+{
+    DOMS_WRITE_ONCE(queue->netif->tx->req_event, queue->q.rx.tail + 1);
+}
+
+void
+netif_wake_up(struct doms_channel_queue *queue)
+{
+    DOMS_WRITE_ONCE(queue->netif->tx->req_event, queue->q.rx.tail);
+}
+
+/* Has the kernel take the next event of each channel that has had one. */
+void
+netif_drain_bell(const struct doms_channel_queue *queue)
+{
+    evtchn_port_t ports[4];
+    ssize_t n = read(queue->peer_bell_fd, ports, sizeof ports);
+
+    if (n > 0) {
+        ignore(write(queue->peer_bell_fd, ports, n));
+    }
+}
+
 const struct doms_channel_io netif_io = {
     .recv = netif_recv,
     .send = netif_send,
     .discard = netif_discard,
     .backlog = netif_backlog,
+    .announce_sleep = netif_announce_sleep,
+    .wake_up = netif_wake_up,
+    .drain_bell = netif_drain_bell,
 };
 
 /* Has the hypervisor make the 'n' 'copies'.  Each has its status then. */
@@ -97,6 +129,9 @@ begin_rings(struct doms_channel_queue *queue)
         || DOMS_READ_ONCE(nq->rx->req_prod) - s->cons > NETIF_RING_SIZE) {
         return false;
     }
+    queue->io = &netif_io;
+    queue->peer_bell_fd = xenevtchn_fd(nq->evtchn);
+    set_nonblocking(queue->peer_bell_fd);
     queue->q.rx.head_page = &nq->tx->req_prod;
     queue->q.rx.tail = tx;
     r->req_event = tx + 1;
@@ -151,6 +186,7 @@ netif_queue_open(struct doms_channel_queue *queue, uint32_t domid,
     if (*why) {
         netif_queue_close(nq);
         queue->netif = NULL;
+        queue->peer_bell_fd = -1;
         return EPROTO;
     }
     return 0;

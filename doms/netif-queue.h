@@ -15,9 +15,12 @@
  * not used any more.  domsd's own counts are private; every request is answered
  * before the burst ends, so that one count a ring is enough.
  *
- * Both rings are polled: the counts at which the guest would ring an event
- * channel are set so that it never does.  domsd rings the guest's when the
- * guest's own count asks for it, at most once a burst.
+ * Both rings are polled: the counts at which the guest would send an event are
+ * set so that it never does.  Only when the polling thread sleeps is the count
+ * of what the guest sends set to the next request, and the event is the
+ * thread's doorbell; until it has been taken, the kernel takes no other.  domsd
+ * sends the guest an event when the guest's own count asks for it, at most once
+ * a burst.
  *
  * Thread-safety: as doms/port-io.h: one thread receives, and one, under the
  * port's lock, sends; each has its own part of the state.  They share the file
@@ -128,6 +131,9 @@ port_io_rx_func netif_recv;
 port_io_tx_func netif_send;
 uint32_t netif_discard(struct doms_channel_queue *, uint32_t max);
 uint32_t netif_backlog(struct doms_channel_queue *);
+void netif_announce_sleep(struct doms_channel_queue *);
+void netif_wake_up(struct doms_channel_queue *);
+void netif_drain_bell(const struct doms_channel_queue *);
 
 extern const struct doms_channel_io netif_io;
 

@@ -266,7 +266,7 @@ take_ring(struct doms_pmd *pmd, uint64_t id) OVS_REQUIRES(pmd->mutex)
     if (!queue || pmd_bell_id(rxq) != id || rxq->bell != ch->serial) {
         return true;
     }
-    pmd_drain_bell(queue);
+    queue->io->drain_bell(queue);
     return rxq->is_parked ? heat(pmd, rxq, queue)
                           : doms_ring_has_more(&queue->q.rx);
 }

@@ -128,7 +128,6 @@ void pmd_hear_bell(struct doms_pmd *, struct doms_rxq *,
                    const struct doms_channel *,
                    const struct doms_channel_queue *);
 void pmd_move_bell(struct doms_pmd *, struct doms_rxq *, size_t slot);
-void pmd_drain_bell(const struct doms_channel_queue *);
 void pmd_announce(struct doms_rxq *, struct doms_channel_queue *);
 void pmd_unannounce(struct doms_rxq *, struct doms_channel_queue *);
 

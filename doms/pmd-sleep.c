@@ -68,15 +68,6 @@ pmd_move_bell(struct doms_pmd *pmd, struct doms_rxq *rxq, size_t slot)
     }
 }
 
-/* Takes the rings out of the bell of 'queue', at most one buffer full. */
-void
-pmd_drain_bell(const struct doms_channel_queue *queue)
-{
-    uint8_t buf[64];
-
-    ignore(recv(queue->peer_bell_fd, buf, sizeof buf, MSG_DONTWAIT));
-}
-
 /* Announces that the thread sleeps in 'rxq', which receives from 'queue', if it
  * hears its bell.  A fence and a look at the ring have to follow. */
 void
@@ -84,7 +75,7 @@ pmd_announce(struct doms_rxq *rxq, struct doms_channel_queue *queue)
 {
     if (rxq->has_bell && !rxq->is_announced) {
         rxq->is_announced = true;
-        doms_queue_announce_sleep(&queue->q);
+        queue->io->announce_sleep(queue);
     }
 }
 
@@ -96,7 +87,7 @@ pmd_unannounce(struct doms_rxq *rxq, struct doms_channel_queue *queue)
     if (rxq->is_announced) {
         rxq->is_announced = false;
         if (queue) {
-            doms_queue_wake_up(&queue->q);
+            queue->io->wake_up(queue);
         }
     }
 }

@@ -3,6 +3,8 @@
 
 #include "doms/port-io.h"
 
+#include <sys/socket.h>
+
 static const char *variant;
 
 /* Takes up to 'max' records out of the ring and forgets them.  The count is
@@ -28,11 +30,35 @@ backlog(struct doms_channel_queue *queue)
     return doms_ring_poll(&queue->q.rx, UINT32_MAX);
 }
 
+static void
+announce_sleep(struct doms_channel_queue *queue)
+{
+    doms_queue_announce_sleep(&queue->q);
+}
+
+static void
+wake_up(struct doms_channel_queue *queue)
+{
+    doms_queue_wake_up(&queue->q);
+}
+
+/* At most one buffer full. */
+static void
+drain_bell(const struct doms_channel_queue *queue)
+{
+    uint8_t buf[64];
+
+    ignore(recv(queue->peer_bell_fd, buf, sizeof buf, MSG_DONTWAIT));
+}
+
 struct doms_channel_io port_io_ring = {
     .recv = port_io_rx_generic,
     .send = port_io_tx_generic,
     .discard = discard,
     .backlog = backlog,
+    .announce_sleep = announce_sleep,
+    .wake_up = wake_up,
+    .drain_bell = drain_bell,
 };
 
 /* Picks the variants.  Must be called before the first packet, by one

@@ -96,6 +96,14 @@ struct doms_channel_io {
     /* Returns how many frames, about, the guest has sent that have yet to be
      * received. */
     uint32_t (*backlog)(struct doms_channel_queue *);
+
+    /* Has the guest ring for what it sends from now on, if there is a bell; a
+     * full fence and a look at the ring have to follow.  Takes that back. */
+    void (*announce_sleep)(struct doms_channel_queue *);
+    void (*wake_up)(struct doms_channel_queue *);
+
+    /* Takes the rings out of the bell. */
+    void (*drain_bell)(const struct doms_channel_queue *);
 };
 
 /* Of the rings of common/ring.h; has the variants in use. */
