@@ -98,10 +98,10 @@ def check_ports(doms, guests):
 
 @case
 def netif(lab):
-    """A PVH and a PV guest with Debian's kernel and its own netfront: ping,
-    IPv6, TCP both ways, TSO on and off; and with a guest that polls, with 9000
-    bytes, too."""
-    doms = lab.start_doms(watchdog=False)
+    """A PVH and a PV guest with Debian's kernel and its own netfront, on a PVH
+    DomS: ping, IPv6, TCP both ways, TSO on and off; and with a guest that
+    polls, with 9000 bytes, too."""
+    doms = lab.start_doms(kind='pvh', watchdog=False)
     a, b = stock(lab, 'ab', ['pvh', 'pv'])
     result = {}
     for name, target in ('', '10.0.0.2'), ('6', 'fd00::2'):
