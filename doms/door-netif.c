@@ -2,9 +2,9 @@
 /*
  * The netif door: Xen domains with a stock netfront as guests.
  *
- * The door keeps the guests' vifs (doms/netif-device.h).  An event about a vif,
- * or a change of its port, only marks it dirty; each turn of the main loop runs
- * some of those that are.
+ * The door keeps the guests' vifs (doms/netif-device.h).  An event about a
+ * vif, or a change of its port, only marks it dirty; each turn of the main
+ * loop runs some of those that are.
  *
  * All of this is the main thread's.
  */

@@ -149,8 +149,8 @@ device_detach(struct netif_device *dev, const char *why)
 }
 
 /* Begins with the vif that the backend's directory is about: wants its port,
- * which keeps what an operator has changed if an earlier life of the switch has
- * made it for the same wishes. */
+ * which keeps what an operator has changed if an earlier life of the switch
+ * has made it for the same wishes. */
 static void
 device_begin(struct netif_device *dev, const struct sight *see)
 {

@@ -75,8 +75,8 @@ netif_copy(struct netif_queue *nq, xengnttab_grant_copy_segment_t *copies,
 }
 
 /* Keeps the guest from ringing for requests: it does so when its count passes
- * '*req_event_shared', which stays behind domsd's own, 'cons'.  '*req_event' is
- * what stands there. */
+ * '*req_event_shared', which stays behind domsd's own, 'cons'.  '*req_event'
+ * is what stands there. */
 void
 netif_keep_quiet(uint32_t *req_event_shared, uint32_t *req_event,
                  uint32_t cons)

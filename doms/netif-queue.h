@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One queue of a netfront: two rings in two granted pages, and the packets that
- * the ring's requests are about.
+ * One queue of a netfront: two rings in two granted pages, and the packets
+ * that the ring's requests are about.
  *
  * domsd maps the two pages of the rings and no other page of the guest.
- * Packets are copied by the hypervisor, from and to the pages that the requests
- * name (grant copy): a burst is one system call, whatever it holds, and the
- * hypervisor checks each grant.  A grant that does not work costs its frame,
- * and the guest gets an error response.
+ * Packets are copied by the hypervisor, from and to the pages that the
+ * requests name (grant copy): a burst is one system call, whatever it holds,
+ * and the hypervisor checks each grant.  A grant that does not work costs its
+ * frame, and the guest gets an error response.
  *
  * Nothing in the shared pages is trusted, nor read twice: a request is copied
  * once into private memory and checked there (doms/netif-request.h); a request
  * count further ahead than the ring is long is a broken rule, and the queue is
- * not used any more.  domsd's own counts are private; every request is answered
- * before the burst ends, so that one count a ring is enough.
+ * not used any more.  domsd's own counts are private; every request is
+ * answered before the burst ends, so that one count a ring is enough.
  *
  * Both rings are polled: the counts at which the guest would send an event are
  * set so that it never does.  Only when the polling thread sleeps is the count
  * of what the guest sends set to the next request, and the event is the
- * thread's doorbell; until it has been taken, the kernel takes no other.  domsd
- * sends the guest an event when the guest's own count asks for it, at most once
- * a burst.
+ * thread's doorbell; until it has been taken, the kernel takes no other.
+ * domsd sends the guest an event when the guest's own count asks for it, at
+ * most once a burst.
  *
  * Thread-safety: as doms/port-io.h: one thread receives, and one, under the
  * port's lock, sends; each has its own part of the state.  They share the file

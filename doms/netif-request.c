@@ -34,8 +34,8 @@ refuse(struct netif_frame *f, const char *why)
     }
 }
 
-/* Is called after each slot that breaks no rule.  The length of the first piece
- * is known when all others are. */
+/* Is called after each slot that breaks no rule.  The length of the first
+ * piece is known when all others are. */
 static enum netif_verdict
 verdict(struct netif_frame *f)
 {

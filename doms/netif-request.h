@@ -9,10 +9,10 @@
  * before says that there is more.  Each request names a piece of one granted
  * page.
  *
- * A caller copies each slot out of the shared ring, once, and hands the copy to
- * netif_frame_add().  So this module sees private memory only, calls nothing,
- * and can be tested without Xen.  Once it says NETIF_COMPLETE, each piece lies
- * within its page, and the pieces' lengths add up to the frame's.
+ * A caller copies each slot out of the shared ring, once, and hands the copy
+ * to netif_frame_add().  So this module sees private memory only, calls
+ * nothing, and can be tested without Xen.  Once it says NETIF_COMPLETE, each
+ * piece lies within its page, and the pieces' lengths add up to the frame's.
  *
  * Slots that no netfront makes are a broken rule, after which the ring is not
  * used any more; where one could be made by an honest mistake, only the frame

@@ -2,9 +2,9 @@
 /*
  * To a netfront: its receive ring.
  *
- * Frames are planned one after the other: which of the guest's pages take them,
- * and what the responses will say.  Then all of them are copied, answered and
- * told at once.
+ * Frames are planned one after the other: which of the guest's pages take
+ * them, and what the responses will say.  Then all of them are copied,
+ * answered and told at once.
  */
 #include <config.h>
 

@@ -23,8 +23,8 @@
 /* What Dom0 wants. */
 
 /* Appends to 'words' the words of doms-ctl that stand for 'bridge', as the
- * scripts of Xen and Open vSwitch know it: NAME, NAME.VLAN, and then any number
- * of :TRUNK. */
+ * scripts of Xen and Open vSwitch know it: NAME, NAME.VLAN, and then any
+ * number of :TRUNK. */
 static void
 add_bridge(char *words[], int *n, char *bridge)
 {
@@ -46,8 +46,8 @@ add_bridge(char *words[], int *n, char *bridge)
     words[(*n)++] = xasprintf("bridge=%s", bridge);
 }
 
-/* Returns a string that is the same for the same 'n' words, and no other port's
- * serial. */
+/* Returns a string that is the same for the same 'n' words, and no other
+ * port's serial. */
 static char *
 words_to_serial(char *const words[], int n)
 {

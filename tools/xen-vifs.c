@@ -7,8 +7,8 @@
  * described it in its own directory.  For the guest its interface is unplugged
  * and plugged in.
  *
- * Which vifs are those of DomS stands there too, as long as DomS lives: the key
- * OURS.
+ * Which vifs are those of DomS stands there too, as long as DomS lives: the
+ * key OURS.
  */
 #include <config.h>
 
@@ -59,8 +59,8 @@ stands(struct xen_txn *txn, const struct vif *v)
 /* Keys that xl has written for the front alone. */
 static const char *const front_keys[] = { "mtu", "trusted" };
 
-/* Notes in xl's directory that 'v' is one of DomS's, and those keys of the front
- * that would go with it. */
+/* Notes in xl's directory that 'v' is one of DomS's, and those keys of the
+ * front that would go with it. */
 static void
 mark(struct xen_txn *txn, void *v_)
 {

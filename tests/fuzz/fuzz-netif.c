@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzzes what a netfront asks for: the input is its transmit ring, a slot of 12
- * bytes after the other.
+ * Fuzzes what a netfront asks for: the input is its transmit ring, a slot of
+ * 12 bytes after the other.
  *
  * The slots go into frames as domsd takes them.  A frame that is complete must
  * hold what the rest of the program relies on: its pieces lie within their
- * pages, are as long as the frame together, and can be copied into a packet; it
- * and one that is refused are answered with one response a slot, and fit the
- * arrays that domsd has for a ring.
+ * pages, are as long as the frame together, and can be copied into a packet;
+ * it and one that is refused are answered with one response a slot, and fit
+ * the arrays that domsd has for a ring.
  *
  * Build with clang -fsanitize=fuzzer,address,undefined, or with
  * -DDOMS_FUZZ_MAIN for a program that runs the files that it is given.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A netfront in user space that breaks the rules, in place of the kernel's own,
- * which must not be bound to the device.
+/* A netfront in user space that breaks the rules, in place of the kernel's
+ * own, which must not be bound to the device.
  *
  *   bad-netfront ATTACK   connects device/vif/0, does what ATTACK says, prints
  *                         'closed' if DomS then closes the vif, or
@@ -269,8 +269,8 @@ rewrite(void *unused)
 }
 
 /* A fresh ring of good requests, again and again, of which another thread
- * rewrites the sizes, flags and grants meanwhile: DomS closes the vif sooner or
- * later, since some break a rule by then. */
+ * rewrites the sizes, flags and grants meanwhile: DomS closes the vif sooner
+ * or later, since some break a rule by then. */
 static void
 race(void)
 {

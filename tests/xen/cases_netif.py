@@ -17,8 +17,8 @@ def vif(number, words='', bridge='br0'):
 
 def stock(lab, names, kinds, vcpus=1, words='', first=1):
     """Makes guests of the letters 'names', each of its kind in the list
-    'kinds', without our driver.  They are numbered from 'first' on; number 1 has
-    10.0.0.1/24 and fd00::1/64.  Returns them."""
+    'kinds', without our driver.  They are numbered from 'first' on; number 1
+    has 10.0.0.1/24 and fd00::1/64.  Returns them."""
     guests = [lab.create(name, kind, vcpus=vcpus, config=[vif(number, words)])
               for number, (name, kind) in enumerate(zip(names, kinds), first)]
     for number, guest in enumerate(guests, first):
@@ -133,7 +133,8 @@ def netif_queues(lab):
     b.serve()
     result = {'mbit': mbit(a.iperf('10.0.0.2', 4, '-P 8'))}
     for guest in a, b:
-        lines = guest.run('grep -E "q[01]-[rt]x" /proc/interrupts').splitlines()
+        lines = guest.run('grep -E "q[01]-[rt]x" '
+                          '/proc/interrupts').splitlines()
         counts = [sum(map(int, re.findall(r' (\d+)(?= )', line)))
                   for line in lines]
         check(len(counts) == 4, 'not two split event channels: %s' % lines)
@@ -236,8 +237,8 @@ ATTACKS = (
 @case
 def netif_hostile(lab):
     """A program in place of a netfront breaks each rule of the rings in turn,
-    and rewrites requests while DomS reads them: its vif is closed, or the frame
-    dropped, and neither DomS nor another guest notices."""
+    and rewrites requests while DomS reads them: its vif is closed, or the
+    frame dropped, and neither DomS nor another guest notices."""
     doms = lab.start_doms(watchdog=False)
     a, b = stock(lab, 'ab', ['pv', 'pv'])
     a.reach('10.0.0.2')
