@@ -264,11 +264,30 @@ run_vif(struct vif *v)
     free(v->old_back);
 }
 
+/* Forgets the vifs of guests that have gone while they had been taken away. */
+static void
+forget_gone(struct xen_work *work)
+{
+    struct shash_node *node;
+
+    SHASH_FOR_EACH_SAFE(node, &work->ports->taken)
+    {
+        unsigned int guest;
+
+        if (!ovs_scan(node->name, "/local/domain/%u/", &guest)
+            || !xen_domains_name(&work->domains, guest)) {
+            free(node->data);
+            shash_delete(&work->ports->taken, node);
+        }
+    }
+}
+
 void
 xen_vifs_run(struct xen_work *work)
 {
     struct xen_txn txn = { .xs = work->ports->xs, .id = XBT_NULL };
 
+    forget_gone(work);
     for (size_t i = 0; i < work->domains.n; i++) {
         struct vif v = { .work = work, .guest = work->domains.domains[i].id };
         unsigned int n;
