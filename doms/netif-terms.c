@@ -46,6 +46,22 @@ add_bridge(char *words[], int *n, char *bridge)
     words[(*n)++] = xasprintf("bridge=%s", bridge);
 }
 
+/* Appends to 'words' the word that stands for xl's 'rate': the bytes that may
+ * be sent in an interval, and the microseconds of that. */
+static void
+add_rate(char *words[], int *n, const char *rate)
+{
+    uint64_t n_bytes;
+    uint32_t us;
+
+    if (ovs_scan(rate, "%" SCNu64 ",%" SCNu32, &n_bytes, &us) && us
+        && n_bytes <= UINT64_MAX / 8000) {
+        uint64_t kbits = n_bytes * 8000 / us;
+
+        words[(*n)++] = xasprintf("rate=%" PRIu64 "k", MAX(kbits, 8));
+    }
+}
+
 /* Returns a string that is the same for the same 'n' words, and no other
  * port's serial. */
 static char *
@@ -67,7 +83,7 @@ bool
 netif_port_read(struct port_request *request, char **serial, const char *back,
                 const char *name, char *why, size_t why_size)
 {
-    enum { BRIDGE, MAC, MTU };
+    enum { BRIDGE, MAC, MTU, RATE };
     struct xenstore_batch batch = { .n = 0 };
     char *words[8];
     int n = 0;
@@ -76,6 +92,7 @@ netif_port_read(struct port_request *request, char **serial, const char *back,
     xenstore_batch_read(&batch, back, "bridge");
     xenstore_batch_read(&batch, back, "mac");
     xenstore_batch_read(&batch, back, "mtu");
+    xenstore_batch_read(&batch, back, "rate");
     xenstore_batch_run(&batch);
     words[n++] = xstrdup(name);
     if (batch.ops[BRIDGE].value && batch.ops[BRIDGE].value[0]) {
@@ -86,6 +103,9 @@ netif_port_read(struct port_request *request, char **serial, const char *back,
     }
     if (batch.ops[MTU].value) {
         words[n++] = xasprintf("mtu=%s", batch.ops[MTU].value);
+    }
+    if (batch.ops[RATE].value) {
+        add_rate(words, &n, batch.ops[RATE].value);
     }
     words[n++] = xasprintf("queues=%d",
                            MAX(1, MIN(count_cpu_cores(), MAX_QUEUES)));

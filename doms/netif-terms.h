@@ -4,8 +4,8 @@
  * what the front then has and takes, both of them keys in xenstore (Xen's
  * public io/netif.h).
  *
- * And what Dom0 wants of the port, in the keys that xl writes: 'bridge', 'mac'
- * and 'mtu'.
+ * And what Dom0 wants of the port, in the keys that xl writes: 'bridge', 'mac',
+ * 'mtu' and 'rate'.
  *
  * The front's directory is another domain's: every key is read once into
  * private memory, and what it says counts only if it is in range.
