@@ -19,7 +19,8 @@ def stock(lab, names, kinds, vcpus=1, words='', first=1, bridge='br0'):
     """Makes guests of the letters 'names', each of its kind in the list
     'kinds', without our driver.  They are numbered from 'first' on; number 1
     has 10.0.0.1/24 and fd00::1/64.  Returns them."""
-    guests = [lab.create(name, kind, vcpus=vcpus, config=[vif(number, words, bridge)])
+    guests = [lab.create(name, kind, vcpus=vcpus,
+                         config=[vif(number, words, bridge)])
               for number, (name, kind) in enumerate(zip(names, kinds), first)]
     for number, guest in enumerate(guests, first):
         guest.wait_up()
@@ -124,8 +125,8 @@ def netif(lab):
 
 @case
 def netif_queues(lab):
-    """A stock guest with two vCPUs has two queues, and both carry traffic; what
-    xl was told of VLAN and rate is heeded."""
+    """A stock guest with two vCPUs has two queues, and both carry traffic;
+    what xl was told of VLAN and rate is heeded."""
     doms = lab.start_doms(watchdog=False, vcpus=2)
     a, b = stock(lab, 'ab', ['pv', 'pv'], vcpus=2, words=',rate=800Mb/s',
                  bridge='br0.7')
