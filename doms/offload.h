@@ -51,8 +51,9 @@ enum offload_verdict offload_to_guest(struct dp_packet *, uint64_t features,
 /* Takes a segment, the 'length' bytes at 'frame'.  Returns false if there is
  * no room for it. */
 typedef bool offload_emit_func(void *aux, const void *frame, uint32_t length);
-bool offload_segment(const struct dp_packet *, int mtu, offload_emit_func *,
-                     void *aux, uint32_t *n_segments, uint64_t *n_bytes);
+bool offload_segment(const struct dp_packet *packet, int mtu,
+                     offload_emit_func *emit, void *aux, uint32_t *n_segments,
+                     uint64_t *n_bytes);
 bool offload_segment_to_ring(const struct dp_packet *, int mtu,
                              struct doms_ring_writer *, uint32_t *n_segments,
                              uint64_t *n_bytes);

@@ -139,7 +139,9 @@ connect_vif(void)
     wait_for(INIT_WAIT, false);
     write_int("tx-ring-ref", tx_ref);
     write_int("rx-ring-ref", rx_ref);
-    write_int("event-channel", port);
+    /* The kernel's netfront has left these keys. */
+    write_int("event-channel-tx", port);
+    write_int("event-channel-rx", port);
     write_int("request-rx-copy", 1);
     write_int("state", CONNECTED);
     wait_for(CONNECTED, false);
