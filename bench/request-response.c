@@ -200,6 +200,7 @@ main(int argc, char *argv[])
 {
     static uint32_t times[N_MAX];
     double before, after;
+    pid_t parent = getpid();
     struct options o;
     int listener, fd;
     size_t n;
@@ -216,7 +217,9 @@ main(int argc, char *argv[])
         break;
     case 0:
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        serve(listener);
+        if (getppid() == parent) {
+            serve(listener);
+        }
         exit(EXIT_SUCCESS);
     }
     close(listener);

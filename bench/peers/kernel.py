@@ -195,8 +195,7 @@ class DomsTap(OvsKernelSwitch):
                 'doms-tap-' + port,
                 os.path.join(self.settings.build, 'release/bin/doms-tap'),
                 '--name', port, '--tap', port, '--netns', self.netns[port],
-                '--socket', os.path.join(self.ovs.rundir, 'doms.sock'),
-                cpu=GUEST_CPU)
+                '--socket', os.path.join(self.ovs.rundir, 'doms.sock'))
         for port in 'ab':
             wait_for('the device of doms-tap', lambda port=port: check_alive(
                 self.taps['tap-' + port]) or run(

@@ -6,8 +6,9 @@ udp  iperf3's datagrams, A to B: Gbit/s received at the highest rate offered of
      which less than LOSS is lost.
 rr   requests and responses of one byte over TCP, one at a time.
 
-All four ends of a stream, which are the two programs and what gives guests
-their devices, share one CPU.
+The two programs share one CPU.  Open vSwitch, which moves its taps' frames
+itself, has the other; doms-tap, which moves them for DomS, is where the kernel
+puts it.
 """
 
 import json

@@ -238,7 +238,7 @@ struct domsfront_idle_config {
 
 #define DOMSFRONT_SPIN_US 20
 #define DOMSFRONT_MAX_SLEEP_US 200
-#define DOMSFRONT_BLOCK_AFTER_US 500
+#define DOMSFRONT_BLOCK_AFTER_US 20
 
 /* What a thread waits for: a queue of a front, or its control. */
 struct domsfront_ref {
