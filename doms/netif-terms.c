@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config/port-request.h"
 #include "doms/ports.h"
 #include "doms/xenstore.h"
 #include "openvswitch/dynamic-string.h"
-#include "ovs-numa.h"
 #include "util.h"
 
 /* Queue pairs that are offered at most. */
@@ -85,6 +85,7 @@ netif_port_read(struct port_request *request, char **serial, const char *back,
 {
     enum { BRIDGE, MAC, MTU, RATE };
     struct xenstore_batch batch = { .n = 0 };
+    int n_queues = sysconf(_SC_NPROCESSORS_ONLN);
     char *words[8];
     int n = 0;
     bool ok;
@@ -108,7 +109,7 @@ netif_port_read(struct port_request *request, char **serial, const char *back,
         add_rate(words, &n, batch.ops[RATE].value);
     }
     words[n++] = xasprintf("queues=%d",
-                           MAX(1, MIN(count_cpu_cores(), MAX_QUEUES)));
+                           n_queues < 1 ? 1 : MIN(n_queues, MAX_QUEUES));
     *serial = words_to_serial(words, n);
     ok = !port_request_parse(request, n, words, why, why_size);
     while (n) {

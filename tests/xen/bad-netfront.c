@@ -265,7 +265,7 @@ rewrite(void *unused)
 
     while (atomic_load(&racing)) {
         x = x * 1664525 + 1013904223;
-        words[x >> 16 & 0x3ff & ~3u] = x;
+        words[(x >> 16) % (sizeof tx->ring[0] * 256 / 4)] = x;
     }
     return unused;
 }
