@@ -64,7 +64,7 @@ XEN_LIBS = -lxenstore -lxengnttab
 # Dom0's programs ask the hypervisor too.
 DOM0_LIBS = $(XEN_LIBS) -lxenctrl -lxentoollog
 
-PROGRAMS = domsd doms-ctl doms-watchdog doms-tap
+PROGRAMS = domsd doms-ctl doms-watchdog doms-tap doms-setter
 LIBRARIES = libdomsfront.a libdomsfront.so
 
 MAKEFLAGS += --no-builtin-rules
@@ -164,7 +164,9 @@ DOM0_OBJS = $(call objects,tools/xen-*.c)
 CTL_OBJS = $(call objects,tools/ctl-*.c tools/doms-ctl.c) $(DOM0_OBJS)
 WATCHDOG_OBJS = $(call objects,tools/doms-watchdog*.c) $(DOM0_OBJS) \
     $(B)/obj/config/port-request.o
-TAP_OBJS = $(call objects,guestfront/tap/*.c)
+PROGRAM_OBJS = $(call objects,guestfront/program/*.c)
+TAP_OBJS = $(call objects,guestfront/tap/*.c) $(PROGRAM_OBJS)
+SETTER_OBJS = $(call objects,guestfront/setter/*.c) $(PROGRAM_OBJS)
 FRONT_OBJS = $(call objects,guestfront/lib/*.c)
 
 # Calls of Open vSwitch's that come to doms/startup.c.
@@ -179,6 +181,11 @@ $(B)/bin/doms-watchdog: $(WATCHDOG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
 	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-tap: $(TAP_OBJS) $(B)/lib/libdomsfront.a
 	@$(link) -lpthread
+# Of the setter, one file knows of DPDK.
+DPDK_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk))
+$(B)/obj/guestfront/setter/vm.o: CPPFLAGS += $(DPDK_CFLAGS)
+$(B)/bin/doms-setter: $(SETTER_OBJS) $(B)/lib/libdomsfront.a
+	@$(link) -lrte_vhost -lrte_eal -lseccomp -lpthread
 define link
 	mkdir -p $(@D)
 	echo "  LINK    $@"
@@ -207,7 +214,8 @@ install: all
 	    $(mandir)/man1 $(mandir)/man3 $(mandir)/man8)
 	install -m 755 $(B)/bin/domsd $(B)/bin/doms-watchdog \
 	    $(DESTDIR)$(sbindir)
-	install -m 755 $(B)/bin/doms-ctl $(B)/bin/doms-tap tools/doms-local \
+	install -m 755 $(B)/bin/doms-ctl $(B)/bin/doms-tap \
+	    $(B)/bin/doms-setter tools/doms-local \
 	    $(DESTDIR)$(bindir)
 	install -m 644 $(B)/lib/libdomsfront.a $(DESTDIR)$(libdir)
 	install -m 755 $(B)/lib/libdomsfront.so \

@@ -68,7 +68,8 @@ check-ovs-all: deps
 
 # clang-format and cppcheck, on our own code.
 SOURCES = $(wildcard common/*.[ch] config/*.[ch] doms/*.[ch] \
-    guestfront/lib/*.[ch] guestfront/tap/*.[ch] \
+    guestfront/lib/*.[ch] guestfront/tap/*.[ch] guestfront/program/*.[ch] \
+    guestfront/setter/*.[ch] \
     guestfront/lib/examples/*.[ch] tools/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] \
     tests/local/*.[ch] tests/xen/*.[ch] bench/*.[ch])
 check-format:
@@ -84,7 +85,7 @@ check-cppcheck:
 	    --enable=warning,performance,portability \
 	    --suppressions-list=mk/cppcheck-suppressions.txt \
 	    -D__x86_64__=1 $(CPPCHECK_OVS) -I. common config doms guestfront/lib \
-	    guestfront/tap tools bench
+	    guestfront/tap guestfront/program guestfront/setter tools bench
 
 # libFuzzer on what a hostile peer sends; FUZZ_SECONDS for each target.
 FUZZ_SECONDS = 60
