@@ -11,6 +11,9 @@ OVS_UNIT_TESTS = $(TESTS)/test-port-request $(TESTS)/test-offload \
     $(TESTS)/test-xen-conf $(TESTS)/test-xen-files $(TESTS)/test-xen-keys \
     $(TESTS)/test-watchdog-judge
 
+VIRTQ = $(addprefix guestfront/setter/,virtq.c virtq-split.c virtq-packed.c \
+    memory.c)
+
 $(TESTS)/test-port-request: $(B)/obj/config/port-request.o
 $(TESTS)/test-offload $(TESTS)/test-offload-segment: $(B)/obj/doms/offload.o
 $(TESTS)/test-policer: $(B)/obj/doms/policer.o
@@ -22,6 +25,9 @@ $(TESTS)/test-xen-keys: $(B)/obj/tools/xen-keys.o
 $(TESTS)/test-watchdog-judge: $(B)/obj/tools/xen-conf.o \
     $(B)/obj/tools/doms-watchdog-judge.o
 $(TESTS)/test-traffic: $(B)/obj/bench/traffic.o
+$(TESTS)/test-virtq: $(VIRTQ:%.c=$(B)/obj/%.o)
+$(TESTS)/test-cut: $(B)/obj/guestfront/setter/cut.o
+$(TESTS)/test-memory: $(B)/obj/guestfront/setter/memory.o
 $(OVS_UNIT_TESTS): TEST_LIBS = $(OVS_BASE_LIBS)
 $(OVS_UNIT_TESTS:$(TESTS)/%=$(B)/obj/tests/unit/%.o): \
     CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare
@@ -91,11 +97,13 @@ check-cppcheck:
 FUZZ_SECONDS = 60
 FUZZERS = $(patsubst tests/fuzz/fuzz-%.c,$(BUILD)/fuzz/fuzz-%,\
     $(wildcard tests/fuzz/fuzz-*.c))
+$(BUILD)/fuzz/fuzz-vring: FUZZED = $(VIRTQ) guestfront/setter/cut.c
+$(BUILD)/fuzz/fuzz-vring: $(wildcard guestfront/setter/*.[ch])
 $(BUILD)/fuzz/fuzz-%: tests/fuzz/fuzz-%.c $(wildcard common/*.[ch])
 	@mkdir -p $(@D)
 	@echo "  FUZZ    $@"
 	@clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined \
-	    -fno-sanitize-recover=undefined -I. -o $@ $< common/*.c
+	    -fno-sanitize-recover=undefined -I. -o $@ $< common/*.c $(FUZZED)
 fuzz: $(FUZZERS)
 	@tests/fuzz/make-seeds.py $(BUILD)/fuzz/seeds
 	@for f in $(notdir $(FUZZERS)); do \

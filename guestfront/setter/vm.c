@@ -477,7 +477,7 @@ vm_start(struct vm **vms, unsigned int n)
     char memory[16], cpu[16];
     /* Of this, only what the library allocates is ever used. */
     const char *args[] = {
-        "doms-setter",     "--no-huge",       "--in-memory",
+        "doms-setter",     "--no-huge",       "--no-shconf",
         "--no-pci",        "--no-telemetry",  "--iova-mode=va",
         "--log-level=err", "-m",              memory,
         "-l",              cpu,

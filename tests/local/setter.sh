@@ -40,29 +40,39 @@ setter_stop() {
     wait_until_not 5 kill -0 "$setter_pid"
 }
 
-# Starts the VM named $1, with $2 as virtio-user's words, $3... as testpmd's.
+# Starts the VM named $1, at the setter's socket or at its own ($2, 'server' or
+# 'client': the setter's role), with $3 as more of virtio-user's words and $4...
+# as testpmd's.  Returns once the setter has it.
 vm_start() {
-    local name=$1 words=$2
+    local name=$1 role=$2 words=$3
 
-    shift 2
-    ADDR[$name]=10.0.0.$((n_guests += 1))
-    mkfifo "$RUN/$name.in"
-    dpdk-testpmd -l 0-1 --no-huge --in-memory -m 256 --no-pci --no-telemetry \
-        --log-level=lib.*:error --vdev "net_virtio_user0,mac=$(vm_mac "$name"),$words" -- \
-        --forward-mode=icmpecho --auto-start --no-flush-rx \
-        --total-num-mbufs=4096 --nb-cores=1 "$@" <"$RUN/$name.in" \
-        >>"$RUN/$name.log" 2>&1 &
+    shift 3
+    n_guests=$((n_guests + 1))
+    ADDR[$name]=10.0.0.$n_guests
+    if [ "$role" = client ]; then
+        words=$words,server=1
+    fi
+    if [ ! -p "$RUN/$name.in" ]; then
+        mkfifo "$RUN/$name.in"
+    fi
+    # It ends with its standard input, which ends with the case.
+    exec {vm_input}<>"$RUN/$name.in"
+    dpdk-testpmd -l 0-1 --no-huge --no-shconf -m 128 --no-pci \
+        --no-telemetry --file-prefix="$ID-$name" --log-level=error \
+        --vdev "net_virtio_user0,path=$VHOST/$name.sock,$words" -- \
+        --forward-mode=icmpecho --auto-start --no-flush-rx --nb-cores=1 \
+        --total-num-mbufs=4096 "$@" <&"$vm_input" >>"$RUN/$name.log" 2>&1 &
     vm_pid=$!
     disown
-    # Its standard input ends when the case does.
-    exec {vm_input}>"$RUN/$name.in"
 }
-vm_mac() { printf '02:00:00:00:%02x:%02x\n' $((${#1} % 256)) "'${1: -1}"; }
 
+# Ends the VM, by signal $1 if given.
 vm_stop() {
     kill "${1:--TERM}" "$vm_pid"
     wait_until_not 10 kill -0 "$vm_pid"
-    rm -f "$RUN"/*.in
+    exec {vm_input}>&-
 }
 
-vm_is_up() { grep -q "^doms-setter: $1: the VM's driver is ready" "$RUN/setter.log"; }
+# How many times VM $1 has had a driver, by the setter's log.
+vm_drivers() { grep -c ": $1: the VM's driver is ready" "$RUN/setter.log"; }
+vm_has_driver() { [ "$(vm_drivers "$1")" -ge "${2:-1}" ]; }
