@@ -24,6 +24,7 @@
 #include "guestfront/program/detach.h"
 #include "guestfront/program/log.h"
 #include "guestfront/setter/options.h"
+#include "guestfront/setter/peer.h"
 #include "guestfront/setter/sandbox.h"
 
 /* Times, in microseconds. */
@@ -246,7 +247,7 @@ make_fds(struct setter *setter)
     if (setter->signal_fd < 0 || setter->main_fd < 0) {
         return log_error("signalfd or eventfd: %s", strerror(errno));
     }
-    return 0;
+    return peer_guard(setter->main_fd) ? -1 : 0;
 }
 
 /* Makes the VMs, the workers, and deals out the queues.  Returns 0, or -1

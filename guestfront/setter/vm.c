@@ -20,6 +20,7 @@
 #include <rte_vhost.h>
 
 #include "guestfront/program/log.h"
+#include "guestfront/setter/peer.h"
 #include "guestfront/setter/worker.h"
 
 #define BIT(N) (UINT64_C(1) << (N))
@@ -256,6 +257,7 @@ forget_connection(struct vm *vm)
     __atomic_store_n(&vms_by_vid[vm->vid], NULL, __ATOMIC_RELEASE);
     vm->vid = -1;
     vm->running = false;
+    vm->memory.n = 0;
     domsfront_set_carrier(vm->front, false);
 }
 
@@ -468,6 +470,24 @@ log_of_library(void *cookie, const char *text, size_t n)
     return n;
 }
 
+/* Has the library start its threads, which it does with its first connection:
+ * later, there may be no new ones.  Returns 0, or an errno value having said
+ * why. */
+static int
+start_threads(void)
+{
+    static const char nobody[] = "/dev/null/nobody";
+
+    if (rte_vhost_driver_register(nobody, RTE_VHOST_USER_CLIENT)
+        || rte_vhost_driver_callback_register(nobody, &device_ops)
+        || rte_vhost_driver_start(nobody)
+        || rte_vhost_driver_unregister(nobody)) {
+        log_error("DPDK's vhost library does not start");
+        return EINVAL;
+    }
+    return 0;
+}
+
 /* Starts the library for the 'n' VMs at 'vms', which must live on.  Returns 0,
  * or an errno value having said why. */
 int
@@ -501,7 +521,7 @@ vm_start(struct vm **vms, unsigned int n)
     }
     /* DPDK has bound the thread to one CPU. */
     sched_setaffinity(0, sizeof cpus, &cpus);
-    return 0;
+    return start_threads();
 }
 
 /* VMs. */
@@ -685,6 +705,9 @@ vm_has_failed(struct vm *vm, char *why, size_t why_size)
     bool failed = false;
 
     pthread_mutex_lock(&vm->lock);
+    if (vm->vid >= 0 && peer_memory_vanished(&vm->memory)) {
+        fail(vm, "its memory has vanished");
+    }
     if (vm->failed && vm->why[0]) {
         snprintf(why, why_size, "%s", vm->why);
         vm->why[0] = '\0';

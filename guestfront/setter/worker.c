@@ -39,6 +39,7 @@ worker_init(struct worker *w, const struct worker_config *config, int cpu)
     w->cpu = cpu;
     w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    sem_init(&w->begun, 0, 0);
     if (w->epoll_fd < 0 || w->wake_fd < 0) {
         log_error("epoll or eventfd: %s", strerror(errno));
         return errno;
@@ -187,6 +188,10 @@ run(void *worker_)
     prctl(PR_SET_TIMERSLACK, 1000);
     if (domsfront_idle_open(&w->config->idle, &idle)) {
         log_error("%s", domsfront_last_error());
+        idle = NULL;
+    }
+    sem_post(&w->begun);
+    if (!idle) {
         return NULL;
     }
     while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED)) {
@@ -218,6 +223,8 @@ worker_start(struct worker *w)
         return error;
     }
     w->started = true;
+    while (sem_wait(&w->begun)) {
+    }
     if (w->cpu >= 0) {
         CPU_ZERO(&cpus);
         CPU_SET(w->cpu, &cpus);
@@ -244,6 +251,7 @@ worker_stop(struct worker *w)
         }
         pthread_join(w->id, NULL);
     }
+    sem_destroy(&w->begun);
     close(w->epoll_fd);
     close(w->wake_fd);
     free(w->queues);

@@ -14,6 +14,7 @@
 #define DOMS_SETTER_WORKER_H 1
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "guestfront/setter/queue.h"
 
@@ -31,6 +32,8 @@ struct worker {
     bool started;
     bool stop; /* Atomic. */
     pthread_t id;
+    sem_t begun; /* Posted once the thread needs no more of the system than
+                  * for frames. */
 
     unsigned int n; /* Entries of the two below. */
     struct queue **queues;

@@ -6,7 +6,7 @@ ctl attach v
 for vm in "server packed_vq=0,mrg_rxbuf=0,in_order=1" \
         "client packed_vq=1,mrg_rxbuf=1,in_order=0"; do
     read -r role words <<<"$vm"
-    : >"$RUN/setter.log"
+    rm -f "$RUN/setter.log"
     setter_start setter "v=$VHOST/v.sock,mode=$role"
     wait_until 10 grep -q 'v: attached' "$RUN/setter.log"
     vm_start v "$role" "$words"
