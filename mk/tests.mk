@@ -57,11 +57,17 @@ $(TESTS)/hostile-guest: $(B)/obj/tests/local/hostile-guest.o \
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
 
+# The front ends of tests/local/cases/setter-bad-input.sh.
+$(TESTS)/hostile-vhost: $(B)/obj/tests/local/hostile-vhost.o
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+
 debian-ovs:
 	@mk/unpack-debian-ovs.sh $(BUILD)
 
 test-programs: all debian-ovs $(UNIT_TESTS) $(TESTS)/ring-stress \
-    $(TESTS)/hostile-guest
+    $(TESTS)/hostile-guest $(TESTS)/hostile-vhost
 tsan-programs: $(TSAN_TESTS)
 
 check: deps lab-deps

@@ -485,6 +485,7 @@ start_threads(void)
         log_error("DPDK's vhost library does not start");
         return EINVAL;
     }
+    rte_log_set_level_pattern("lib.vhost.*", RTE_LOG_WARNING);
     return 0;
 }
 
@@ -499,7 +500,8 @@ vm_start(struct vm **vms, unsigned int n)
     const char *args[] = {
         "doms-setter",     "--no-huge",       "--no-shconf",
         "--no-pci",        "--no-telemetry",  "--iova-mode=va",
-        "--log-level=err", "-m",              memory,
+        "--log-level=error",
+        "-m", memory,
         "-l",              cpu,
     };
     cpu_set_t cpus;

@@ -64,6 +64,10 @@ vm_start() {
         --total-num-mbufs=4096 "$@" <&"$vm_input" >>"$RUN/$name.log" 2>&1 &
     vm_pid=$!
     disown
+    if [ "$role" = client ]; then
+        wait_until 10 [ -S "$VHOST/$name.sock" ]
+        chown nobody "$VHOST/$name.sock"
+    fi
 }
 
 # Ends the VM, by signal $1 if given.
@@ -71,6 +75,7 @@ vm_stop() {
     kill "${1:--TERM}" "$vm_pid"
     wait_until_not 10 kill -0 "$vm_pid"
     exec {vm_input}>&-
+    rm -f "$VHOST"/*.sock
 }
 
 # How many times VM $1 has had a driver, by the setter's log.
