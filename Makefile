@@ -181,9 +181,10 @@ $(B)/bin/doms-watchdog: $(WATCHDOG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
 	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-tap: $(TAP_OBJS) $(B)/lib/libdomsfront.a
 	@$(link) -lpthread
-# Of the setter, one file knows of DPDK.
+# Of the setter, these know of DPDK.
 DPDK_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk))
-$(B)/obj/guestfront/setter/vm.o: CPPFLAGS += $(DPDK_CFLAGS)
+$(addprefix $(B)/obj/guestfront/setter/,vm.o vm-device.o vm-library.o): \
+    CPPFLAGS += $(DPDK_CFLAGS)
 $(B)/bin/doms-setter: $(SETTER_OBJS) $(B)/lib/libdomsfront.a
 	@$(link) -lrte_vhost -lrte_eal -lseccomp -lpthread
 define link

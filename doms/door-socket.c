@@ -374,7 +374,8 @@ open_to_group(const char *path)
     group = getgrnam(name);
     if (!group) {
         VLOG_WARN("DOMS_SOCKET_GROUP: there is no group '%s'; make it, or "
-                  "name another", name);
+                  "name another",
+                  name);
     } else if (chown(path, -1, group->gr_gid) || chmod(path, 0660)) {
         VLOG_WARN("%s: cannot be given to group '%s': %s", path, name,
                   ovs_strerror(errno));

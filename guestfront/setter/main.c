@@ -121,8 +121,8 @@ expel(struct vm *vm, const char *why, uint64_t now)
         vm->backoff = BACKOFF_MIN_US;
     }
     vm->retry_at = now + vm->backoff;
-    log_line("%s: the VM's connection is closed for %u s: %s",
-             vm->config.name, (unsigned int) (vm->backoff / 1000000), why);
+    log_line("%s: the VM's connection is closed for %u s: %s", vm->config.name,
+             (unsigned int) (vm->backoff / 1000000), why);
     vm->backoff = vm->backoff * 2 < BACKOFF_MAX_US ? vm->backoff * 2
                                                    : BACKOFF_MAX_US;
 }

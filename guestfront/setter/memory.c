@@ -32,8 +32,9 @@ memory_add(struct memory *m, const struct memory_region *r, char *why,
      * a region is a number. */
     if (r->size > UINT64_MAX - r->guest || r->size > UINT64_MAX - r->user
         || r->size > UINTPTR_MAX - (uintptr_t) r->host) {
-        snprintf(why, why_size, "memory region %u, 0x%" PRIx64
-                 " bytes at 0x%" PRIx64 ", wraps around",
+        snprintf(why, why_size,
+                 "memory region %u, 0x%" PRIx64 " bytes at 0x%" PRIx64
+                 ", wraps around",
                  m->n, r->size, r->guest);
         return EINVAL;
     }

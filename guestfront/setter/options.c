@@ -57,34 +57,37 @@ static const struct option long_options[] = {
 static void
 print_help(void)
 {
-    puts("doms-setter: makes QEMU/KVM guests guests of DomS, by vhost-user\n"
-         "usage: doms-setter [OPTION]... NAME=PATH[,WORD=VALUE]...\n"
-         "Each NAME is a guest's, the 'peer' of the switch's port; PATH is the\n"
-         "vhost-user socket of its VM.  Words:\n"
-         "  mode=server|client who listens at PATH: doms-setter (default), or\n"
-         "                     the VM's QEMU\n"
-         "  queues=N           queue pairs at most, 1 to 16 (default 1)\n"
-         "  mac=MAC            MAC to ask for; the switch's own wins\n"
-         "  access=MODE        permissions of the socket (default 0600)\n"
-         "Options:\n"
-         "  --socket PATH      the switch's socket (default: doms.sock in\n"
-         "                     $OVS_RUNDIR or /var/run/openvswitch)\n"
-         "  --cpu LIST         CPUs such as 2,4-6; a thread on each (default:\n"
-         "                     one thread on any)\n"
-         "  --yield            while polling, let others use the CPU\n"
-         "  --hold-ms N        close a VM's connection when the switch has been\n"
-         "                     away for N milliseconds (default 3000)\n"
-         "  --user USER        become USER (default nobody, if root)\n"
-         "  --group GROUP      become GROUP (default: that of USER)\n"
-         "  --arena SIZE       bytes of each ring's arena to ask for, a\n"
-         "                     power of 2 from 128K to 4M\n"
-         "  --no-offloads      no checksum and segmentation offloads\n"
-         "  --no-doorbell      never block when idle, sleep only\n"
-         "  --spin-us N        poll for N microseconds before any sleep\n"
-         "  --max-sleep-us N   sleep for at most N microseconds\n"
-         "  --pidfile FILE     write the process's number to FILE\n"
-         "  --detach           go to the background, log to syslog\n"
-         "  --help, --version");
+    puts(
+        "doms-setter: makes QEMU/KVM guests guests of DomS, by vhost-user\n"
+        "usage: doms-setter [OPTION]... NAME=PATH[,WORD=VALUE]...\n"
+        "Each NAME is a guest's, the 'peer' of the switch's port; PATH is "
+        "the\n"
+        "vhost-user socket of its VM.  Words:\n"
+        "  mode=server|client who listens at PATH: doms-setter (default), or\n"
+        "                     the VM's QEMU\n"
+        "  queues=N           queue pairs at most, 1 to 16 (default 1)\n"
+        "  mac=MAC            MAC to ask for; the switch's own wins\n"
+        "  access=MODE        permissions of the socket (default 0600)\n"
+        "Options:\n"
+        "  --socket PATH      the switch's socket (default: doms.sock in\n"
+        "                     $OVS_RUNDIR or /var/run/openvswitch)\n"
+        "  --cpu LIST         CPUs such as 2,4-6; a thread on each (default:\n"
+        "                     one thread on any)\n"
+        "  --yield            while polling, let others use the CPU\n"
+        "  --hold-ms N        close a VM's connection when the switch has "
+        "been\n"
+        "                     away for N milliseconds (default 3000)\n"
+        "  --user USER        become USER (default nobody, if root)\n"
+        "  --group GROUP      become GROUP (default: that of USER)\n"
+        "  --arena SIZE       bytes of each ring's arena to ask for, a\n"
+        "                     power of 2 from 128K to 4M\n"
+        "  --no-offloads      no checksum and segmentation offloads\n"
+        "  --no-doorbell      never block when idle, sleep only\n"
+        "  --spin-us N        poll for N microseconds before any sleep\n"
+        "  --max-sleep-us N   sleep for at most N microseconds\n"
+        "  --pidfile FILE     write the process's number to FILE\n"
+        "  --detach           go to the background, log to syslog\n"
+        "  --help, --version");
 }
 
 static void __attribute__((format(printf, 1, 2), noreturn))
@@ -228,9 +231,9 @@ parse_cpus(struct options *o, char *list)
             *dash++ = '\0';
         }
         first = parse_number("--cpu", word, 0, CPU_SETSIZE - 1, false);
-        last = dash ? parse_number("--cpu", dash, first, CPU_SETSIZE - 1,
-                                   false)
-                    : first;
+        last = dash
+                   ? parse_number("--cpu", dash, first, CPU_SETSIZE - 1, false)
+                   : first;
         for (; first <= last; first++) {
             if (o->n_cpus == OPTIONS_MAX_CPUS) {
                 die("--cpu: more than %d CPUs", OPTIONS_MAX_CPUS);
@@ -315,8 +318,8 @@ take_option(struct options *o, int c)
                                           false);
         break;
     case OPT_HOLD:
-        o->hold_us = 1000 * parse_number("--hold-ms", optarg, 0, 1000000,
-                                         false);
+        o->hold_us = 1000
+                     * parse_number("--hold-ms", optarg, 0, 1000000, false);
         break;
     case 'h':
         print_help();

@@ -16,8 +16,8 @@
 struct options {
     struct domsfront_config front; /* But for what a VM has of its own. */
     struct worker_config worker;
-    const char *user;  /* To become; or NULL. */
-    const char *group; /* The same; or NULL: the user's. */
+    const char *user;    /* To become; or NULL. */
+    const char *group;   /* The same; or NULL: the user's. */
     const char *pidfile; /* Or NULL. */
     uint32_t hold_us;    /* How long VMs' links outlive the switch. */
     bool detach;         /* Go to the background. */

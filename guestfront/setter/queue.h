@@ -32,17 +32,17 @@ enum { QUEUE_TO_VM, QUEUE_FROM_VM, QUEUE_N_VIRTQS };
 
 /* Counters, written by the queue's worker; atomic. */
 struct queue_counters {
-    uint64_t to_frames;      /* Frames given to the VM. */
-    uint64_t to_bytes;       /* ... their bytes. */
-    uint64_t to_no_driver;   /* Dropped: no driver that could take them. */
-    uint64_t to_no_room;     /* Dropped: longer than the VM's buffers. */
-    uint64_t to_offload;     /* Dropped: needs an offload the VM has not. */
-    uint64_t from_frames;    /* Frames given to the switch. */
-    uint64_t from_bytes;     /* ... their bytes. */
-    uint64_t from_length;    /* Dropped: too short, or longer than the MTU. */
-    uint64_t from_offload;   /* Dropped: offload fields that cannot be. */
-    uint64_t calls;          /* Notifications of the driver. */
-    uint64_t kicks;          /* Waits that the driver's notification ended. */
+    uint64_t to_frames;    /* Frames given to the VM. */
+    uint64_t to_bytes;     /* ... their bytes. */
+    uint64_t to_no_driver; /* Dropped: no driver that could take them. */
+    uint64_t to_no_room;   /* Dropped: longer than the VM's buffers. */
+    uint64_t to_offload;   /* Dropped: needs an offload the VM has not. */
+    uint64_t from_frames;  /* Frames given to the switch. */
+    uint64_t from_bytes;   /* ... their bytes. */
+    uint64_t from_length;  /* Dropped: too short, or longer than the MTU. */
+    uint64_t from_offload; /* Dropped: offload fields that cannot be. */
+    uint64_t calls;        /* Notifications of the driver. */
+    uint64_t kicks;        /* Waits that the driver's notification ended. */
 };
 
 /* One virtqueue of a pair. */
@@ -60,7 +60,7 @@ struct queue {
 
     /* Fixed. */
     struct domsfront *front;
-    unsigned int index;   /* Of the front's queue. */
+    unsigned int index; /* Of the front's queue. */
     struct worker *worker;
     int alarm_fd;         /* An eventfd to write to upon a fault. */
     const uint32_t *room; /* Bytes of the longest frame from the VM that is
@@ -103,5 +103,34 @@ queue_unlock(struct queue *q)
 {
     __atomic_store_n(&q->lock, 0, __ATOMIC_RELEASE);
 }
+
+/* The parts below are shared by the queue's own files. */
+
+/* What became of a frame. */
+enum queue_outcome__ { QUEUE_GIVEN, QUEUE_DROPPED, QUEUE_WAITS };
+
+/* Adds 'n' to '*counter', whose only writer the caller is. */
+static inline void
+queue_count__(uint64_t *counter, uint64_t n)
+{
+    __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+/* Returns true if VIRTIO_NET_F_ 'feature' is in force. */
+static inline bool
+queue_has__(const struct queue *q, unsigned int feature)
+{
+    return q->features >> feature & 1;
+}
+
+void queue_notify__(struct queue *, struct queue_virtq *);
+void queue_look_for_fault__(struct queue *, unsigned int i);
+
+/* queue-from-vm.c */
+bool queue_run_from_vm__(struct queue *);
+
+/* queue-to-vm.c */
+bool queue_run_to_vm__(struct queue *);
+void queue_release_held__(struct queue *);
 
 #endif /* queue.h */

@@ -140,8 +140,7 @@ add_rules(scmp_filter_ctx filter)
                                  SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     }
     if (!error) {
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect),
-                                 1,
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
                                  SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     }
     if (!error) {

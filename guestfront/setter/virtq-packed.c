@@ -121,6 +121,8 @@ unsigned int
 virtq_packed_take(struct virtq *v, struct virtq_buf *bufs, unsigned int want)
 {
     uint16_t wanted_flags = v->c.writes ? VRING_DESC_F_WRITE : 0;
+    /* A copy, which the compiler knows that nothing else points to. */
+    const struct memory_region *hint = v->hint;
     unsigned int i;
 
     for (i = 0; i < want; i++) {
@@ -133,7 +135,7 @@ virtq_packed_take(struct virtq *v, struct virtq_buf *bufs, unsigned int want)
         b->id = d.a;
         b->n_descs = 1;
         if ((d.b & ~(F_AVAIL | F_USED)) != wanted_flags
-            || !virtq_simple__(v, b, d.addr, d.length)) {
+            || !virtq_simple__(v->c.memory, &hint, b, d.addr, d.length)) {
             if (v->n_pieces + VIRTQ_CHAIN_MAX > VIRTQ_PIECES
                 || !walk(v, b, d)) {
                 break;
@@ -141,6 +143,7 @@ virtq_packed_take(struct virtq *v, struct virtq_buf *bufs, unsigned int want)
         }
         advance(v, &v->avail, &v->avail_wrap, b->n_descs);
     }
+    v->hint = hint;
     return i;
 }
 
@@ -171,8 +174,8 @@ virtq_packed_put(struct virtq *v, const struct virtq_buf *bufs, unsigned int n,
         if (!last_only) {
             uint64_t *words = (uint64_t *) desc_of(v, v->used);
 
-            DOMS_WRITE_ONCE(words[1], used_word(v, bufs[i].id,
-                                                written ? written[i] : 0));
+            DOMS_WRITE_ONCE(
+                words[1], used_word(v, bufs[i].id, written ? written[i] : 0));
         }
         advance(v, &v->used, &v->used_wrap, bufs[i].n_descs);
     }

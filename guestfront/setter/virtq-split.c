@@ -130,32 +130,38 @@ virtq_split_take(struct virtq *v, struct virtq_buf *bufs, unsigned int want)
     const uint16_t *ring = avail_of(v)->ring;
     const uint8_t *table = v->c.desc;
     uint16_t wanted_flags = v->c.writes ? VRING_DESC_F_WRITE : 0;
+    const struct memory *memory = v->c.memory;
+    /* Copies, which the compiler knows that nothing else points to. */
+    const struct memory_region *hint = v->hint;
+    uint16_t avail = v->avail;
     unsigned int mask = v->c.size - 1;
     unsigned int n = count_available(v, want);
+    unsigned int i;
 
-    for (unsigned int i = 0; i < n; i++) {
-        uint16_t head = DOMS_READ_ONCE(ring[v->avail & mask]);
+    for (i = 0; i < n; i++) {
+        uint16_t head = DOMS_READ_ONCE(ring[avail & mask]);
         struct virtq_buf *b = &bufs[i];
         struct virtq_desc__ d;
 
         if (DOMS_UNLIKELY(head > mask)) {
             virtq_fail__(v, VIRTQ_BAD_INDEX);
-            return i;
+            break;
         }
         b->id = head;
         b->n_descs = 1;
         d = virtq_read_desc__(table + head * 16);
-        if (d.a != wanted_flags || !virtq_simple__(v, b, d.addr, d.length)) {
-            if (v->n_pieces + VIRTQ_CHAIN_MAX > VIRTQ_PIECES) {
-                return i;
-            }
-            if (!walk(v, b, d)) {
-                return i;
+        if (d.a != wanted_flags
+            || !virtq_simple__(memory, &hint, b, d.addr, d.length)) {
+            if (v->n_pieces + VIRTQ_CHAIN_MAX > VIRTQ_PIECES
+                || !walk(v, b, d)) {
+                break;
             }
         }
-        v->avail++;
+        avail++;
     }
-    return n;
+    v->avail = avail;
+    v->hint = hint;
+    return i;
 }
 
 /* Gives the 'n' buffers at 'bufs' back. */

@@ -164,10 +164,9 @@ virtq_read_desc__(const void *p)
     uint64_t addr = DOMS_READ_ONCE(words[0]);
     uint64_t rest = DOMS_READ_ONCE(words[1]);
 
-    return (struct virtq_desc__){ .addr = addr,
-                                  .length = rest,
-                                  .a = rest >> 32,
-                                  .b = rest >> 48 };
+    return (struct virtq_desc__){
+        .addr = addr, .length = rest, .a = rest >> 32, .b = rest >> 48
+    };
 }
 
 /* Notes that the driver broke rule 'fault'.  Returns false. */
@@ -178,14 +177,14 @@ virtq_fail__(struct virtq *v, enum virtq_fault fault)
     return false;
 }
 
-/* Makes 'b' a buffer of one piece, the 'length' bytes at 'addr' of the VM.
- * Returns false if they are not that: virtq_add__() can say why. */
+/* Makes 'b' a buffer of one piece, the 'length' bytes at 'addr' of the VM, whose
+ * memory is 'm'.  Returns false if they are not that: virtq_add__() can say
+ * why. */
 static inline bool
-virtq_simple__(struct virtq *v, struct virtq_buf *b, uint64_t addr,
-               uint32_t length)
+virtq_simple__(const struct memory *m, const struct memory_region **hint,
+               struct virtq_buf *b, uint64_t addr, uint32_t length)
 {
-    uint8_t *data = length ? memory_at(v->c.memory, &v->hint, addr, length)
-                           : NULL;
+    uint8_t *data = length ? memory_at(m, hint, addr, length) : NULL;
 
     b->data = data;
     b->length = b->total = length;

@@ -28,11 +28,11 @@
 
 /* What the command line says of a VM. */
 struct vm_config {
-    char *name;       /* The guest's name. */
-    char *path;       /* Of the vhost-user socket. */
-    bool client;      /* The front end listens there, not doms-setter. */
-    unsigned int mode; /* Permissions of the socket, if not 'client'. */
-    uint8_t mac[6];   /* To ask the switch for; or zeros. */
+    char *name;            /* The guest's name. */
+    char *path;            /* Of the vhost-user socket. */
+    bool client;           /* The front end listens there, not doms-setter. */
+    unsigned int mode;     /* Permissions of the socket, if not 'client'. */
+    uint8_t mac[6];        /* To ask the switch for; or zeros. */
     unsigned int n_queues; /* Queue pairs. */
 };
 
@@ -55,12 +55,12 @@ struct vm {
 
     /* The connection's, held by 'lock'. */
     pthread_mutex_t lock;
-    int vid;                                    /* The library's name, or -1. */
-    bool running;                               /* It has a driver. */
+    int vid;      /* The library's name, or -1. */
+    bool running; /* It has a driver. */
     bool ready[QUEUE_N_VIRTQS * DOMSFRONT_MAX_QUEUES]; /* By virtqueue. */
-    bool in_message;                            /* One is being acted on. */
-    bool failed;                                /* To be closed. */
-    uint64_t features;                          /* VIRTIO_*, as bits. */
+    bool in_message;   /* One is being acted on. */
+    bool failed;       /* To be closed. */
+    uint64_t features; /* VIRTIO_*, as bits. */
     struct memory memory;
     char why[200]; /* Why it failed, "" if logged. */
 };
@@ -73,5 +73,17 @@ int vm_connect(struct vm *);
 void vm_disconnect(struct vm *);
 void vm_follow_driver(struct vm *);
 bool vm_has_failed(struct vm *, char *why, size_t why_size);
+
+/* The parts below are shared by the files about VMs. */
+
+/* vm-device.c: a connection, in the library's threads. */
+struct rte_vhost_device_ops;
+extern const struct rte_vhost_device_ops vm_device_ops__;
+void vm_fail__(struct vm *, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void vm_forget_connection__(struct vm *);
+
+/* vm-library.c: the library itself. */
+struct vm *vm_find__(const char *path, size_t n);
 
 #endif /* vm.h */

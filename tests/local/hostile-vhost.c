@@ -55,8 +55,8 @@ enum {
 /* The memory: guest addresses are offsets in it. */
 #define SIZE (1u << 20)
 #define RING_SIZE 64
-#define RING(I) ((I) * 0x4000u) /* Of ring I: descriptors, */
-#define AVAIL 0x1000u           /* and from there the other two. */
+#define RING(I) ((I) *0x4000u) /* Of ring I: descriptors, */
+#define AVAIL 0x1000u          /* and from there the other two. */
 #define USED 0x2000u
 #define TABLE 0x9000u
 #define DATA 0x10000u

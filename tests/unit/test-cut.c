@@ -129,8 +129,8 @@ cut_and_check(bool is_ipv6, unsigned int tags, unsigned int options,
     struct cut c;
 
     make(is_ipv6, tags, options, size);
-    assert_true(cut_init(&c, frame, CUT_HEADERS_MAX, headers_size + size,
-                         &offload));
+    assert_true(
+        cut_init(&c, frame, CUT_HEADERS_MAX, headers_size + size, &offload));
     assert_int_equal(c.headers_size, headers_size);
     assert_int_equal(c.payload_size, size);
     for (uint32_t ofs = 0; ofs < size; ofs += step) {

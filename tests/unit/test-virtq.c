@@ -79,8 +79,8 @@ test_many_rounds_come_in_order(void **state)
                 assert_int_equal(packed_desc(i % SIZE)->len, written);
                 assert_int_equal(packed_desc(i % SIZE)->id, i % SIZE);
             } else {
-                struct vring_used *used
-                    = (struct vring_used *) vm_at(&vm, VM_DEVICE);
+                struct vring_used *used = (struct vring_used *) vm_at(
+                    &vm, VM_DEVICE);
 
                 assert_int_equal(used->idx, i + 1);
                 assert_int_equal(used->ring[i % SIZE].id, i % SIZE);
@@ -342,8 +342,7 @@ test_bad_tables_are_refused(void **state)
         { VM_TABLE, 15, INDIRECT, VIRTQ_BAD_INDIRECT },
         { VM_TABLE, 17, INDIRECT, VIRTQ_BAD_INDIRECT },
         { VM_TABLE, UINT32_MAX, INDIRECT, VIRTQ_BAD_INDIRECT },
-        { VM_TABLE, 16 * (VIRTQ_CHAIN_MAX + 1), INDIRECT,
-          VIRTQ_BAD_INDIRECT },
+        { VM_TABLE, 16 * (VIRTQ_CHAIN_MAX + 1), INDIRECT, VIRTQ_BAD_INDIRECT },
         { VM_TABLE, 16, INDIRECT | NEXT, VIRTQ_BAD_INDIRECT },
         { VM_TABLE + 1, 16, INDIRECT, VIRTQ_BAD_INDIRECT },
         { VM_B - 16, 32, INDIRECT, VIRTQ_BAD_ADDRESS },
@@ -432,10 +431,10 @@ test_notifications_without_event_index(void **state)
     vm_free(&vm);
 
     make(true, false);
-    struct vring_packed_desc_event *driver
-        = (struct vring_packed_desc_event *) vm_at(&vm, VM_DRIVER);
-    struct vring_packed_desc_event *device
-        = (struct vring_packed_desc_event *) vm_at(&vm, VM_DEVICE);
+    struct vring_packed_desc_event *driver = (struct vring_packed_desc_event *)
+        vm_at(&vm, VM_DRIVER);
+    struct vring_packed_desc_event *device = (struct vring_packed_desc_event *)
+        vm_at(&vm, VM_DEVICE);
 
     virtq_disarm(&vm.v);
     assert_int_equal(device->flags, VRING_PACKED_EVENT_FLAG_DISABLE);
@@ -472,15 +471,14 @@ test_event_index_is_heeded(void **state)
             unsigned int at = i / 3 * 3 + 2; /* Every third is wanted. */
 
             if (packed) {
-                struct vring_packed_desc_event *event
-                    = (struct vring_packed_desc_event *) vm_at(&vm,
-                                                               VM_DRIVER);
+                struct vring_packed_desc_event *event =
+                    (struct vring_packed_desc_event *) vm_at(&vm, VM_DRIVER);
 
                 event->flags = VRING_PACKED_EVENT_FLAG_DESC;
                 event->off_wrap = at % SIZE | (at / SIZE % 2 ? 0 : 1 << 15);
             } else {
-                struct vring_avail *avail
-                    = (struct vring_avail *) vm_at(&vm, VM_DRIVER);
+                struct vring_avail *avail = (struct vring_avail *) vm_at(
+                    &vm, VM_DRIVER);
 
                 avail->ring[SIZE] = at;
             }
