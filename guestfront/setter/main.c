@@ -127,6 +127,21 @@ expel(struct vm *vm, const char *why, uint64_t now)
                                                    : BACKOFF_MAX_US;
 }
 
+/* Sees to it that 'vm' uses no more queues than its port, 's', has.  Returns
+ * false if it does. */
+static bool
+offer_queues(struct vm *vm, const struct domsfront_status *s)
+{
+    if (vm->open && s->n_queues >= vm->n_offered) {
+        return true;
+    }
+    if (vm->open) {
+        return false;
+    }
+    __atomic_store_n(&vm->n_offered, s->n_queues, __ATOMIC_RELAXED);
+    return true;
+}
+
 /* Has the VM's link follow that of its port, 's'. */
 static void
 follow_link(struct vm *vm, const struct domsfront_status *s, uint64_t now,
@@ -137,8 +152,15 @@ follow_link(struct vm *vm, const struct domsfront_status *s, uint64_t now,
     if (up && s->link_up) {
         vm->down_since = 0;
         __atomic_store_n(&vm->room, s->mtu + VM_L2_SIZE, __ATOMIC_RELAXED);
-        if (!vm->open && now >= vm->retry_at) {
+        if (!offer_queues(vm, s)) {
+            expel(vm, "its port has fewer queues than it uses; see n_rxq",
+                  now);
+        } else if (!vm->open && now >= vm->retry_at) {
             vm->opened_at = now;
+            if (s->n_queues < vm->config.n_queues) {
+                log_line("%s: the port has %u queues, not %u: set its n_rxq",
+                         vm->config.name, s->n_queues, vm->config.n_queues);
+            }
             if (vm_connect(vm)) {
                 vm->retry_at = now + BACKOFF_MAX_US;
             }

@@ -207,10 +207,13 @@ start_queues(struct vm *vm)
     domsfront_set_carrier(vm->front, !vm->failed);
 }
 
+/* Logs that the driver of 'vm' is ready. */
 static void
 log_driver(const struct vm *vm)
 {
+    uint32_t room = __atomic_load_n(&vm->room, __ATOMIC_RELAXED);
     unsigned int n = 0;
+    uint16_t mtu;
 
     while (n < vm->config.n_queues && vm->ready[2 * n]) {
         n++;
@@ -224,6 +227,11 @@ log_driver(const struct vm *vm)
              vm->features & BIT(VIRTIO_NET_F_GUEST_CSUM) ? ", checksums" : "",
              vm->features & BIT(VIRTIO_NET_F_GUEST_TSO4) ? ", segmentation"
                                                          : "");
+    if (!rte_vhost_get_mtu(vm->vid, &mtu) && mtu + VM_L2_SIZE > room) {
+        log_line("%s: the VM's MTU is %u, more than the port's %u: give QEMU "
+                 "another host_mtu, or the port another mtu_request",
+                 vm->config.name, mtu, room - VM_L2_SIZE);
+    }
 }
 
 /* Ends what belongs to the connection of 'vm', which is held. */
@@ -240,6 +248,16 @@ vm_forget_connection__(struct vm *vm)
 
 /* Callbacks of the library's, in its threads. */
 
+/* The start of a message. */
+struct message {
+    uint32_t request;
+    uint32_t flags;
+    uint32_t size;
+    uint64_t number;
+} __attribute__((packed));
+
+#define GET_QUEUE_NUM 17
+
 /* Messages that change nothing that a queue uses. */
 static bool
 is_harmless(uint32_t request)
@@ -247,7 +265,7 @@ is_harmless(uint32_t request)
     switch (request) {
     case 1:  /* GET_FEATURES */
     case 15: /* GET_PROTOCOL_FEATURES */
-    case 17: /* GET_QUEUE_NUM */
+    case GET_QUEUE_NUM:
     case 20: /* NET_SET_MTU */
         return true;
     default:
@@ -257,11 +275,17 @@ is_harmless(uint32_t request)
 
 /* Before a message is acted on. */
 static enum rte_vhost_msg_result
-before_message(int vid, void *message)
+before_message(int vid, void *message_)
 {
-    uint32_t request = *(const uint32_t *) message;
+    struct message *message = message_;
+    uint32_t request = message->request;
     struct vm *vm = vm_of(vid);
 
+    if (vm && request == GET_QUEUE_NUM) {
+        message->size = sizeof message->number;
+        message->number = __atomic_load_n(&vm->n_offered, __ATOMIC_RELAXED);
+        return RTE_VHOST_MSG_RESULT_REPLY;
+    }
     if (vm && !is_harmless(request)) {
         pthread_mutex_lock(&vm->lock);
         if (vm->in_message) {

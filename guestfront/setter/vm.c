@@ -139,7 +139,7 @@ vm_connect(struct vm *vm)
             return error;
         }
     }
-    if (c->n_queues == 1) {
+    if (vm->n_offered == 1) {
         unused |= BIT(VIRTIO_NET_F_MQ);
     }
     if (rte_vhost_driver_register(c->path,

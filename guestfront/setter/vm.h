@@ -45,13 +45,14 @@ struct vm {
     int main_fd;          /* An eventfd, to wake the main thread. */
 
     /* The main thread's. */
-    bool open;           /* The connection is wanted and prepared. */
-    uint64_t down_since; /* When the front went down, or 0. */
-    uint64_t opened_at;  /* When it was opened last. */
-    uint64_t retry_at;   /* When to open again after a fault. */
-    uint64_t backoff;    /* Microseconds until then, the next time. */
-    uint64_t faults;     /* Times that the VM broke a rule. */
-    uint32_t room;       /* For the queues; atomic. */
+    unsigned int n_offered; /* Queue pairs that the front end may use. */
+    bool open;              /* The connection is wanted and prepared. */
+    uint64_t down_since;    /* When the front went down, or 0. */
+    uint64_t opened_at;     /* When it was opened last. */
+    uint64_t retry_at;      /* When to open again after a fault. */
+    uint64_t backoff;       /* Microseconds until then, the next time. */
+    uint64_t faults;        /* Times that the VM broke a rule. */
+    uint32_t room;          /* For the queues; atomic. */
 
     /* The connection's, held by 'lock'. */
     pthread_mutex_t lock;
