@@ -132,11 +132,8 @@ expel(struct vm *vm, const char *why, uint64_t now)
 static bool
 offer_queues(struct vm *vm, const struct domsfront_status *s)
 {
-    if (vm->open && s->n_queues >= vm->n_offered) {
-        return true;
-    }
     if (vm->open) {
-        return false;
+        return s->n_queues >= vm->n_offered;
     }
     __atomic_store_n(&vm->n_offered, s->n_queues, __ATOMIC_RELAXED);
     return true;

@@ -213,7 +213,7 @@ log_driver(const struct vm *vm)
 {
     uint32_t room = __atomic_load_n(&vm->room, __ATOMIC_RELAXED);
     unsigned int n = 0;
-    uint16_t mtu;
+    uint16_t mtu = 0;
 
     while (n < vm->config.n_queues && vm->ready[2 * n]) {
         n++;
@@ -227,7 +227,8 @@ log_driver(const struct vm *vm)
              vm->features & BIT(VIRTIO_NET_F_GUEST_CSUM) ? ", checksums" : "",
              vm->features & BIT(VIRTIO_NET_F_GUEST_TSO4) ? ", segmentation"
                                                          : "");
-    if (!rte_vhost_get_mtu(vm->vid, &mtu) && mtu + VM_L2_SIZE > room) {
+    if (!rte_vhost_get_mtu(vm->vid, &mtu)
+        && (uint32_t) mtu + VM_L2_SIZE > room) {
         log_line("%s: the VM's MTU is %u, more than the port's %u: give QEMU "
                  "another host_mtu, or the port another mtu_request",
                  vm->config.name, mtu, room - VM_L2_SIZE);
