@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "tests/unit/virtq-make.h"
 
@@ -548,6 +549,76 @@ test_rings_that_cannot_be_are_refused(void **state)
     }
 }
 
+/* Rewrites descriptors, the table and the indices until '*stop_'. */
+static void *
+rewrite(void *stop_)
+{
+    static const uint64_t addrs[] = { VM_DATA, VM_C,       VM_B - 30, VM_HOLE,
+                                      0,       UINT64_MAX, VM_TABLE };
+    static const uint32_t lengths[] = { 60, 16, 32, 0, 48, UINT32_MAX, 17 };
+    const bool *stop = stop_;
+    uint32_t x = 1;
+
+    while (!__atomic_load_n(stop, __ATOMIC_RELAXED)) {
+        uint64_t table = x >> 20 & 1 ? VM_DESC : VM_TABLE;
+        uint64_t *words = (uint64_t *) vm_at(&vm, table) + (x >> 8) % 4 * 2;
+
+        x = x * 1664525 + 1013904223;
+        __atomic_store_n(&words[0], addrs[(x >> 16) % 7], __ATOMIC_RELAXED);
+        __atomic_store_n(&words[1],
+                         lengths[(x >> 24) % 7]
+                             | (uint64_t) (x >> 12 & 7) << 32
+                             | (uint64_t) (x >> 4 & 0x8087) << 48,
+                         __ATOMIC_RELAXED);
+        __atomic_store_n(
+            &((struct vring_avail *) vm_at(&vm, VM_DRIVER))->ring[x >> 28],
+            x >> 18 & 7, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static void
+test_a_driver_may_rewrite_everything_meanwhile(void **state)
+{
+    (void) state;
+    for (int packed = 0; packed < 2; packed++) {
+        unsigned int taken = 0, faults = 0;
+        struct virtq_config c;
+        bool stop = false;
+        pthread_t thread;
+        char why[120];
+
+        make(packed, false);
+        c = vm.v.c;
+        assert_int_equal(pthread_create(&thread, NULL, rewrite, &stop), 0);
+        for (int i = 0; i < 200000 || ((!taken || !faults) && i < 50000000);
+             i++) {
+            struct vring_avail *avail = (struct vring_avail *) vm_at(
+                &vm, VM_DRIVER);
+
+            __atomic_store_n(&avail->idx, vm.v.avail + 4, __ATOMIC_RELAXED);
+            for (unsigned int n = virtq_take(&vm.v, 4); n; n--) {
+                const struct virtq_buf *b = virtq_buf(&vm.v, n - 1);
+
+                for (unsigned int j = 0; j < b->n_pieces; j++) {
+                    struct virtq_piece p = virtq_buf_piece(&vm.v, b, j);
+
+                    assert_true(
+                        memory_has_host_range(&vm.memory, p.data, p.length));
+                }
+                taken++;
+            }
+            faults += vm.v.fault != VIRTQ_OK;
+            c.base = packed ? (i & 7) | 1 << 15 : vm.v.used;
+            assert_int_equal(virtq_init(&vm.v, &c, why, sizeof why), 0);
+        }
+        __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+        pthread_join(thread, NULL);
+        assert_true(taken > 0 && faults > 0);
+        vm_free(&vm);
+    }
+}
+
 int
 main(void)
 {
@@ -574,6 +645,7 @@ main(void)
         cmocka_unit_test(test_event_index_is_heeded),
         cmocka_unit_test(test_a_ring_goes_on_where_another_device_stopped),
         cmocka_unit_test(test_rings_that_cannot_be_are_refused),
+        cmocka_unit_test(test_a_driver_may_rewrite_everything_meanwhile),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
