@@ -26,6 +26,8 @@ $(TESTS)/test-watchdog-judge: $(B)/obj/tools/xen-conf.o \
     $(B)/obj/tools/doms-watchdog-judge.o
 $(TESTS)/test-traffic: $(B)/obj/bench/traffic.o
 $(TESTS)/test-virtq: $(VIRTQ:%.c=$(B)/obj/%.o)
+$(TESTS)/test-setter-queue: $(addprefix $(B)/obj/guestfront/setter/,queue.o \
+    queue-from-vm.o queue-to-vm.o cut.o) $(VIRTQ:%.c=$(B)/obj/%.o)
 $(TESTS)/test-cut: $(B)/obj/guestfront/setter/cut.o
 $(TESTS)/test-memory: $(B)/obj/guestfront/setter/memory.o
 $(OVS_UNIT_TESTS): TEST_LIBS = $(OVS_BASE_LIBS)

@@ -415,8 +415,12 @@ domsfront_set_features(struct domsfront *df, uint64_t features)
         return EINVAL;
     }
     if (features != df->hello.features) {
+        bool wants_more = features & ~df->hello.features;
+        bool has_too_many = df->welcome.features & ~features;
+
         df->hello.features = features;
-        if (df->phase == DF_HELLO || df->phase == DF_UP) {
+        if (df->phase == DF_HELLO
+            || (df->phase == DF_UP && (wants_more || has_too_many))) {
             set_reason(df, 0, "%s", "connects anew with other features");
             df_hang_up(df, DOMS_STATE_CLOSED);
             df->retry_at = 0;

@@ -257,6 +257,8 @@ struct message {
     uint64_t number;
 } __attribute__((packed));
 
+#define VERSION_MASK 3 /* In 'flags'. */
+#define VERSION 1
 #define GET_QUEUE_NUM 17
 
 /* Messages that change nothing that a queue uses. */
@@ -282,6 +284,11 @@ before_message(int vid, void *message_)
     uint32_t request = message->request;
     struct vm *vm = vm_of(vid);
 
+    if (vm && (message->flags & VERSION_MASK) != VERSION) {
+        pthread_mutex_lock(&vm->lock);
+        vm_fail__(vm, "a message of another version");
+        pthread_mutex_unlock(&vm->lock);
+    }
     if (vm && request == GET_QUEUE_NUM) {
         message->size = sizeof message->number;
         message->number = __atomic_load_n(&vm->n_offered, __ATOMIC_RELAXED);
@@ -309,10 +316,12 @@ after_message(int vid, void *message)
     enum rte_vhost_msg_result result = RTE_VHOST_MSG_RESULT_NOT_HANDLED;
     struct vm *vm = vm_of(vid);
 
-    if (vm && !is_harmless(request)) {
+    if (vm) {
         pthread_mutex_lock(&vm->lock);
-        vm->in_message = false;
-        start_queues(vm);
+        if (!is_harmless(request)) {
+            vm->in_message = false;
+            start_queues(vm);
+        }
         if (vm->failed) {
             result = RTE_VHOST_MSG_RESULT_ERR;
         }

@@ -63,10 +63,12 @@ vm_start() {
         --forward-mode=icmpecho --auto-start --no-flush-rx --nb-cores=1 \
         --total-num-mbufs=4096 "$@" <&"$vm_input" >>"$RUN/$name.log" 2>&1 &
     vm_pid=$!
+    vm_socket=
     disown
     if [ "$role" = client ]; then
         wait_until 10 [ -S "$VHOST/$name.sock" ]
         chown nobody "$VHOST/$name.sock"
+        vm_socket=$VHOST/$name.sock
     fi
 }
 
@@ -75,7 +77,9 @@ vm_stop() {
     kill "${1:--TERM}" "$vm_pid"
     wait_until_not 10 kill -0 "$vm_pid"
     exec {vm_input}>&-
-    rm -f "$VHOST"/*.sock
+    if [ -n "$vm_socket" ]; then
+        rm -f "$vm_socket"
+    fi
 }
 
 # How many times VM $1 has had a driver, by the setter's log.

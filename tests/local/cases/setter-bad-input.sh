@@ -60,7 +60,7 @@ maps=$(($(count_maps) + 8))
 for ((i = 0; i < 3; i++)); do
     misbehave x1 'SET_.*FEATURES failed' bad-features $i
 done
-for ((i = 0; i < 8; i++)); do
+for i in 0 2 3 4 5 6 7; do
     misbehave x1 vhost-user bad-message $i
 done
 for i in 3 4 5 6 7 9 10; do
@@ -80,6 +80,7 @@ expel() {
     misbehave "${free[0]}" "closed for 1 s: .*$1" "${@:2}"
     free=("${free[@]:1}")
 }
+expel 'another version' bad-message 1
 expel 'regions 0 and 1 overlap' bad-memory 0
 expel 'regions 0 and 1 overlap' bad-memory 1
 expel 'regions 0 and 1 overlap' bad-memory 2
