@@ -46,7 +46,7 @@ virtq_init(struct virtq *v, const struct virtq_config *c, char *why,
         return EINVAL;
     }
     if (c->packed && (c->base & 0x7fff) >= c->size) {
-        snprintf(why, why_size, "ring starts at %u of %u entries",
+        snprintf(why, why_size, "ring starts at %d of %u entries",
                  c->base & 0x7fff, c->size);
         return EINVAL;
     }
