@@ -4,12 +4,17 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+/* The sizes of what a file of memory may consist of. */
+static const size_t page_sizes[] = { 4096, 2u << 20, 1u << 30 };
 
 /* Time limits. */
 
@@ -52,10 +57,103 @@ connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t length)
     return retval;
 }
 
-/* Memory that vanishes. */
+/* File descriptors. */
 
-/* What an access can be in the middle of. */
-static const size_t page_sizes[] = { 4096, 2u << 20, 1u << 30 };
+/* The most that come with one message. */
+#define MAX_FDS 16
+
+/* Those of the last message that this thread has received. */
+static __thread int received[MAX_FDS];
+static __thread unsigned int n_received;
+
+/* Notes the file descriptors that came with 'm'. */
+static void
+note_fds(struct msghdr *m)
+{
+    n_received = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+            size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+            n_received = n < MAX_FDS ? n : MAX_FDS;
+            memcpy(received, CMSG_DATA(c), n_received * sizeof(int));
+        }
+    }
+}
+
+/* The library calls this one in place of libc's, too. */
+ssize_t
+recvmsg(int fd, struct msghdr *m, int flags)
+{
+    ssize_t n = syscall(SYS_recvmsg, fd, m, flags | MSG_CMSG_CLOEXEC);
+
+    if (n >= 0) {
+        note_fds(m);
+    }
+    return n;
+}
+
+/* A table of memory, as it comes. */
+struct table {
+    uint32_t n;
+    uint32_t padding;
+    struct {
+        uint64_t guest, size, user, offset;
+    } regions[MEMORY_MAX_REGIONS];
+};
+
+/* Checks region 'i' of 't', whose file is 'fd', and adds it to 'm'. */
+static int
+check_region(const struct table *t, unsigned int i, int fd, struct memory *m,
+             char *why, size_t why_size)
+{
+    struct memory_region r = {
+        .guest = t->regions[i].guest,
+        .size = t->regions[i].size,
+        .user = t->regions[i].user,
+        .host = (uint8_t *) (uintptr_t) page_sizes[0], /* Not yet known. */
+    };
+    uint64_t offset = t->regions[i].offset;
+    struct stat st;
+
+    if (fstat(fd, &st)) {
+        snprintf(why, why_size, "memory region %u: %s", i, strerror(errno));
+        return errno;
+    }
+    if (offset > UINT64_MAX - r.size
+        || (S_ISREG(st.st_mode) && offset + r.size > (uint64_t) st.st_size)) {
+        snprintf(why, why_size, "memory region %u is beyond its file", i);
+        return EINVAL;
+    }
+    return memory_add(m, &r, why, why_size);
+}
+
+int
+peer_check_table(const void *payload, uint32_t size, char *why,
+                 size_t why_size)
+{
+    struct memory m = { 0 };
+    struct table t = { 0 };
+    int error = EINVAL;
+
+    memcpy(&t, payload, size < sizeof t ? size : sizeof t);
+    if (!t.n || t.n > MEMORY_MAX_REGIONS || t.n != n_received
+        || size < offsetof(struct table, regions) + t.n * sizeof *t.regions) {
+        snprintf(why, why_size, "%u memory regions with %u file descriptors",
+                 t.n, n_received);
+    } else {
+        error = 0;
+    }
+    for (unsigned int i = 0; i < t.n && !error; i++) {
+        error = check_region(&t, i, received[i], &m, why, why_size);
+    }
+    for (unsigned int i = 0; i < n_received && error; i++) {
+        close(received[i]);
+    }
+    return error;
+}
+
+/* Memory that vanishes. */
 
 /* Where memory has vanished lately: more than there are is as good as all. */
 #define MAX_VANISHED 16

@@ -11,6 +11,7 @@
 #include <rte_vhost.h>
 
 #include "guestfront/program/log.h"
+#include "guestfront/setter/peer.h"
 #include "guestfront/setter/vm.h"
 #include "guestfront/setter/worker.h"
 
@@ -259,6 +260,7 @@ struct message {
 
 #define VERSION_MASK 3 /* In 'flags'. */
 #define VERSION 1
+#define SET_MEM_TABLE 5
 #define GET_QUEUE_NUM 17
 
 /* Messages that change nothing that a queue uses. */
@@ -283,11 +285,20 @@ before_message(int vid, void *message_)
     struct message *message = message_;
     uint32_t request = message->request;
     struct vm *vm = vm_of(vid);
+    char why[160];
 
     if (vm && (message->flags & VERSION_MASK) != VERSION) {
         pthread_mutex_lock(&vm->lock);
         vm_fail__(vm, "a message of another version");
         pthread_mutex_unlock(&vm->lock);
+    }
+    if (vm && request == SET_MEM_TABLE
+        && peer_check_table(&message->number, message->size, why,
+                            sizeof why)) {
+        pthread_mutex_lock(&vm->lock);
+        vm_fail__(vm, "%s", why);
+        pthread_mutex_unlock(&vm->lock);
+        return RTE_VHOST_MSG_RESULT_ERR;
     }
     if (vm && request == GET_QUEUE_NUM) {
         message->size = sizeof message->number;

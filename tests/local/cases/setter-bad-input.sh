@@ -5,7 +5,7 @@ hostile=$DOMS_BUILD/$DOMS_VARIANT/tests/hostile-vhost
 [ -x "$hostile" ] || fail "$hostile is missing: run 'make test-programs'"
 begin_with_setter a
 names=()
-for ((i = 1; i <= 24; i++)); do
+for ((i = 1; i <= 32; i++)); do
     names+=("x$i")
 done
 words=()
@@ -63,10 +63,8 @@ done
 for i in 0 2 3 4 5 6 7; do
     misbehave x1 vhost-user bad-message $i
 done
-for i in 3 4 5 6 7 9 10; do
-    misbehave x1 'MEM_TABLE' bad-memory $i
-done
-for i in 1 2 3 7; do
+misbehave x1 'vhost-user' bad-memory 6
+for i in 0 1 2 3 7; do
     misbehave x1 vhost-user bad-ring $i
 done
 for ((i = 0; i < 5; i++)); do
@@ -84,13 +82,18 @@ expel 'another version' bad-message 1
 expel 'regions 0 and 1 overlap' bad-memory 0
 expel 'regions 0 and 1 overlap' bad-memory 1
 expel 'regions 0 and 1 overlap' bad-memory 2
+expel '2 memory regions with 1 file' bad-memory 3
+expel '2 memory regions with 0 file' bad-memory 4
+expel '1 memory regions with 3 file' bad-memory 5
+expel 'memory regions with 1 file' bad-memory 7
 expel 'region 0 is empty' bad-memory 8
+expel 'beyond its file' bad-memory 9
+expel 'beyond its file' bad-memory 10
 expel 'wraps around' bad-memory 11
-expel 'ring of 0 entries' bad-ring 0
 expel 'not in the VM' bad-ring 4
 expel 'no eventfd' bad-ring 5
 expel 'no eventfd' bad-ring 6
-expel 'could not be acted on' odd-order 5
+expel '2 memory regions with 1 file' odd-order 5
 expel 'address outside' bad-driver 0
 expel 'index out of range' bad-driver 1
 expel 'endless' bad-driver 2
