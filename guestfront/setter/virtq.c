@@ -68,6 +68,26 @@ virtq_init(struct virtq *v, const struct virtq_config *c, char *why,
     return 0;
 }
 
+/* Moves the pieces of the buffers that are taken to the start of 'pieces', so
+ * that those of others have room. */
+static void
+compact_pieces(struct virtq *v)
+{
+    unsigned int n = 0;
+
+    for (unsigned int i = 0; i < v->n; i++) {
+        struct virtq_buf *b = virtq_buf(v, i);
+
+        if (b->n_pieces > 1) {
+            memmove(&v->pieces[n], &v->pieces[b->piece],
+                    b->n_pieces * sizeof *v->pieces);
+            b->piece = n;
+            n += b->n_pieces;
+        }
+    }
+    v->n_pieces = n;
+}
+
 /* Sees to it that up to 'want' buffers are taken.  Returns how many are,
  * including those taken before. */
 unsigned int
@@ -86,6 +106,9 @@ virtq_take(struct virtq *v, unsigned int want)
     } else if (v->first + want > VIRTQ_BATCH) {
         memmove(v->bufs, &v->bufs[v->first], v->n * sizeof *v->bufs);
         v->first = 0;
+    }
+    if (DOMS_UNLIKELY(v->n_pieces + VIRTQ_CHAIN_MAX > VIRTQ_PIECES)) {
+        compact_pieces(v);
     }
     to = &v->bufs[v->first + v->n];
     want -= v->n;

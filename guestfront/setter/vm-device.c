@@ -244,6 +244,8 @@ vm_forget_connection__(struct vm *vm)
     __atomic_store_n(&vms_by_vid[vm->vid], NULL, __ATOMIC_RELEASE);
     vm->vid = -1;
     vm->running = false;
+    /* Nobody else, who may have the same addresses next, is to blame. */
+    peer_memory_vanished(&vm->memory);
     vm->memory.n = 0;
     domsfront_set_carrier(vm->front, false);
 }

@@ -153,7 +153,9 @@ vm_connect(struct vm *vm)
         || rte_vhost_driver_set_protocol_features(c->path, PROTOCOL_FEATURES)
         || rte_vhost_driver_callback_register(c->path, &vm_device_ops__)
         || rte_vhost_driver_start(c->path)) {
-        log_error("%s: no vhost-user socket at %s", c->name, c->path);
+        log_error("%s: no vhost-user socket at %s; see that its folder is "
+                  "there, and that this user may write to it",
+                  c->name, c->path);
         error = EINVAL;
     }
     umask(old_mask);
