@@ -413,6 +413,38 @@ test_longest_chains_come_one_after_the_other(void **state)
 }
 
 static void
+test_a_buffer_always_left_over_costs_no_room(void **state)
+{
+    (void) state;
+    for (int packed = 0; packed < 2; packed++) {
+        unsigned int offered = 0, put = 0;
+
+        make(packed, false);
+        while (put < 5000) {
+            while (offered < put + 3) {
+                /* Two pieces each, in either region. */
+                vm_offer_simple(&vm, offered % SIZE, VM_B - 1 - offered % 50,
+                                100, 0);
+                offered++;
+            }
+            assert_int_equal(virtq_take(&vm.v, 3), 3);
+            for (unsigned int i = 0; i < 3; i++) {
+                const struct virtq_buf *b = virtq_buf(&vm.v, i);
+
+                assert_int_equal(b->n_pieces, 2);
+                assert_int_equal(virtq_buf_piece(&vm.v, b, 0).length,
+                                 1 + (put + i) % 50);
+                assert_ptr_equal(virtq_buf_piece(&vm.v, b, 1).data,
+                                 vm_at(&vm, VM_B));
+            }
+            virtq_put(&vm.v, 2, NULL);
+            put += 2;
+        }
+        vm_free(&vm);
+    }
+}
+
+static void
 test_notifications_without_event_index(void **state)
 {
     (void) state;
@@ -641,6 +673,7 @@ main(void)
         cmocka_unit_test(test_table_in_a_table_is_refused),
         cmocka_unit_test(test_more_than_4_gib_are_refused),
         cmocka_unit_test(test_longest_chains_come_one_after_the_other),
+        cmocka_unit_test(test_a_buffer_always_left_over_costs_no_room),
         cmocka_unit_test(test_notifications_without_event_index),
         cmocka_unit_test(test_event_index_is_heeded),
         cmocka_unit_test(test_a_ring_goes_on_where_another_device_stopped),
