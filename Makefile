@@ -65,7 +65,7 @@ NUMA_LIBS = -lnuma
 # Dom0's programs ask the hypervisor too.
 DOM0_LIBS = $(XEN_LIBS) -lxenctrl -lxentoollog
 
-PROGRAMS = domsd doms-ctl doms-watchdog doms-tap
+PROGRAMS = domsd doms-ctl doms-watchdog doms-tap doms-setter
 LIBRARIES = libdomsfront.a libdomsfront.so
 
 MAKEFLAGS += --no-builtin-rules
@@ -174,7 +174,9 @@ DOM0_OBJS = $(call objects,tools/xen-*.c)
 CTL_OBJS = $(call objects,tools/ctl-*.c tools/doms-ctl.c) $(DOM0_OBJS)
 WATCHDOG_OBJS = $(call objects,tools/doms-watchdog*.c) $(DOM0_OBJS) \
     $(B)/obj/config/port-request.o
-TAP_OBJS = $(call objects,guestfront/tap/*.c)
+PROGRAM_OBJS = $(call objects,guestfront/program/*.c)
+TAP_OBJS = $(call objects,guestfront/tap/*.c) $(PROGRAM_OBJS)
+SETTER_OBJS = $(call objects,guestfront/setter/*.c) $(PROGRAM_OBJS)
 FRONT_OBJS = $(call objects,guestfront/lib/*.c)
 
 # Calls of Open vSwitch's that come to doms/startup.c and doms/pmd.c.
@@ -191,6 +193,12 @@ $(B)/bin/doms-watchdog: $(WATCHDOG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
 	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-tap: $(TAP_OBJS) $(B)/lib/libdomsfront.a
 	@$(link) -lpthread
+# Of the setter, these know of DPDK.
+DPDK_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk))
+$(addprefix $(B)/obj/guestfront/setter/,vm.o vm-device.o vm-library.o): \
+    CPPFLAGS += $(DPDK_CFLAGS)
+$(B)/bin/doms-setter: $(SETTER_OBJS) $(B)/lib/libdomsfront.a
+	@$(link) -lrte_vhost -lrte_eal -lseccomp -lpthread
 define link
 	mkdir -p $(@D)
 	echo "  LINK    $@"
@@ -219,7 +227,8 @@ install: all
 	    $(mandir)/man1 $(mandir)/man3 $(mandir)/man8)
 	install -m 755 $(B)/bin/domsd $(B)/bin/doms-watchdog \
 	    $(DESTDIR)$(sbindir)
-	install -m 755 $(B)/bin/doms-ctl $(B)/bin/doms-tap tools/doms-local \
+	install -m 755 $(B)/bin/doms-ctl $(B)/bin/doms-tap \
+	    $(B)/bin/doms-setter tools/doms-local \
 	    $(DESTDIR)$(bindir)
 	install -m 644 $(B)/lib/libdomsfront.a $(DESTDIR)$(libdir)
 	install -m 755 $(B)/lib/libdomsfront.so \

@@ -17,6 +17,7 @@
 #include "doms/door.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -239,8 +240,7 @@ conn_offer(struct conn *conn)
         return;
     }
     conn->channel = make_channel(conn, &config);
-    error = socket_memory_make(conn->channel, config.numa_node, fds,
-                               &n_fds);
+    error = socket_memory_make(conn->channel, config.numa_node, fds, &n_fds);
     if (!error) {
         const struct doms_channel *ch = conn->channel;
 
@@ -360,6 +360,28 @@ conn_run(struct conn *conn)
 
 /* The listening socket. */
 
+/* Lets the group that the environment names, if it does, connect to the socket
+ * 'path'.  Without that group the door stays its owner's, which is safe. */
+static void
+open_to_group(const char *path)
+{
+    const char *name = getenv("DOMS_SOCKET_GROUP");
+    const struct group *group;
+
+    if (!name || !*name) {
+        return;
+    }
+    group = getgrnam(name);
+    if (!group) {
+        VLOG_WARN("DOMS_SOCKET_GROUP: there is no group '%s'; make it, or "
+                  "name another",
+                  name);
+    } else if (chown(path, -1, group->gr_gid) || chmod(path, 0660)) {
+        VLOG_WARN("%s: cannot be given to group '%s': %s", path, name,
+                  ovs_strerror(errno));
+    }
+}
+
 static int
 open_listener(const char *path)
 {
@@ -397,6 +419,7 @@ open_listener(const char *path)
         close(fd);
         return error;
     }
+    open_to_group(path);
     fatal_signal_add_file_to_unlink(path);
     listen_fd = fd;
     return 0;

@@ -15,7 +15,6 @@ define link_bench
 endef
 
 # Needs DPDK, which only the benchmark of peers has a use for.
-DPDK_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk))
 DPDK_LIBS = -lrte_eal -lrte_ethdev -lrte_mbuf -lrte_mempool
 $(B)/obj/bench/guest-dpdk.o: CPPFLAGS += $(DPDK_CFLAGS) -mssse3
 $(B)/bench/guest-dpdk: $(B)/obj/bench/guest-dpdk.o $(GENERATOR_OBJS)

@@ -11,6 +11,9 @@ OVS_UNIT_TESTS = $(TESTS)/test-port-request $(TESTS)/test-offload \
     $(TESTS)/test-xen-conf $(TESTS)/test-xen-files $(TESTS)/test-xen-keys \
     $(TESTS)/test-watchdog-judge
 
+VIRTQ = $(addprefix guestfront/setter/,virtq.c virtq-split.c virtq-packed.c \
+    memory.c)
+
 $(TESTS)/test-port-request: $(B)/obj/config/port-request.o
 $(TESTS)/test-offload $(TESTS)/test-offload-segment: $(B)/obj/doms/offload.o
 $(TESTS)/test-policer: $(B)/obj/doms/policer.o
@@ -23,6 +26,11 @@ $(TESTS)/test-xen-keys: $(B)/obj/tools/xen-keys.o
 $(TESTS)/test-watchdog-judge: $(B)/obj/tools/xen-conf.o \
     $(B)/obj/tools/doms-watchdog-judge.o
 $(TESTS)/test-traffic: $(B)/obj/bench/traffic.o
+$(TESTS)/test-virtq: $(VIRTQ:%.c=$(B)/obj/%.o)
+$(TESTS)/test-setter-queue: $(addprefix $(B)/obj/guestfront/setter/,queue.o \
+    queue-from-vm.o queue-to-vm.o cut.o) $(VIRTQ:%.c=$(B)/obj/%.o)
+$(TESTS)/test-cut: $(B)/obj/guestfront/setter/cut.o
+$(TESTS)/test-memory: $(B)/obj/guestfront/setter/memory.o
 $(OVS_UNIT_TESTS): TEST_LIBS = $(OVS_BASE_LIBS)
 $(OVS_UNIT_TESTS:$(TESTS)/%=$(B)/obj/tests/unit/%.o): \
     CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare
@@ -52,11 +60,17 @@ $(TESTS)/hostile-guest: $(B)/obj/tests/local/hostile-guest.o \
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
 
+# Front ends of VMs, for the cases named setter-.
+$(TESTS)/hostile-vhost $(TESTS)/vhost-echo: $(TESTS)/%: $(B)/obj/tests/local/%.o
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+
 debian-ovs:
 	@mk/unpack-debian-ovs.sh $(BUILD)
 
 test-programs: all debian-ovs $(UNIT_TESTS) $(TESTS)/ring-stress \
-    $(TESTS)/hostile-guest
+    $(TESTS)/hostile-guest $(TESTS)/hostile-vhost $(TESTS)/vhost-echo
 tsan-programs: $(TSAN_TESTS)
 
 check: deps lab-deps
@@ -69,7 +83,8 @@ check-ovs-all: deps
 
 # clang-format and cppcheck, on our own code.
 SOURCES = $(wildcard common/*.[ch] config/*.[ch] doms/*.[ch] \
-    guestfront/lib/*.[ch] guestfront/tap/*.[ch] \
+    guestfront/lib/*.[ch] guestfront/tap/*.[ch] guestfront/program/*.[ch] \
+    guestfront/setter/*.[ch] \
     guestfront/lib/examples/*.[ch] tools/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] \
     tests/local/*.[ch] tests/xen/*.[ch] bench/*.[ch])
 check-format:
@@ -85,20 +100,22 @@ check-cppcheck:
 	    --enable=warning,performance,portability \
 	    --suppressions-list=mk/cppcheck-suppressions.txt \
 	    -D__x86_64__=1 $(CPPCHECK_OVS) -I. common config doms guestfront/lib \
-	    guestfront/tap tools bench
+	    guestfront/tap guestfront/program guestfront/setter tools bench
 
 # libFuzzer on what a hostile peer sends; FUZZ_SECONDS for each target.
 FUZZ_SECONDS = 60
 FUZZERS = $(patsubst tests/fuzz/fuzz-%.c,$(BUILD)/fuzz/fuzz-%,\
     $(wildcard tests/fuzz/fuzz-*.c))
 # What a target needs besides common/.
-FUZZ_netif = doms/netif-request.c
-$(BUILD)/fuzz/fuzz-netif: $(FUZZ_netif) doms/netif-request.h
+$(BUILD)/fuzz/fuzz-netif: FUZZED = doms/netif-request.c
+$(BUILD)/fuzz/fuzz-netif: $(wildcard doms/netif-request.[ch])
+$(BUILD)/fuzz/fuzz-vring: FUZZED = $(VIRTQ) guestfront/setter/cut.c
+$(BUILD)/fuzz/fuzz-vring: $(wildcard guestfront/setter/*.[ch])
 $(BUILD)/fuzz/fuzz-%: tests/fuzz/fuzz-%.c $(wildcard common/*.[ch])
 	@mkdir -p $(@D)
 	@echo "  FUZZ    $@"
 	@clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined \
-	    -fno-sanitize-recover=undefined -I. -o $@ $< common/*.c $(FUZZ_$*)
+	    -fno-sanitize-recover=undefined -I. -o $@ $< common/*.c $(FUZZED)
 fuzz: $(FUZZERS)
 	@tests/fuzz/make-seeds.py $(BUILD)/fuzz/seeds
 	@for f in $(notdir $(FUZZERS)); do \

@@ -22,6 +22,7 @@ for file in opt/doms/sbin/domsd opt/doms/bin/doms-ctl opt/doms/bin/doms-tap \
     opt/doms/sbin/doms-watchdog opt/doms/share/man/man8/doms-watchdog.8 \
     opt/doms/lib/systemd/system/doms-watchdog.service \
     opt/doms/share/doms/doms.conf \
+    opt/doms/bin/doms-setter opt/doms/share/man/man8/doms-setter.8 \
     opt/doms/share/man/man8/domsd.8 opt/doms/share/man/man1/doms-tap.1 \
     opt/doms/share/man/man3/libdomsfront.3 \
     opt/doms/share/doms/vswitch.ovsschema \
@@ -66,6 +67,7 @@ done
 # Away from Xen it says so, which is as far as it comes.
 "$dest/opt/doms/sbin/doms-watchdog" 2>&1 | grep -q Xen
 "$dest/opt/doms/bin/doms-tap" --help >/dev/null
+"$dest/opt/doms/bin/doms-setter" --help >/dev/null
 "$dest/opt/doms/bin/doms-local" --help >/dev/null
 for page in "$dest"/opt/doms/share/man/man?/*; do
     man --warnings -l "$page" >/dev/null 2>"$dest/man.log" || :

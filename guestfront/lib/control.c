@@ -133,7 +133,9 @@ run_idle(struct domsfront *df, uint64_t now)
         set_reason(
             df, error, "no switch at %s: %s%s", df->path, strerror(error),
             error == ENOENT || error == ECONNREFUSED ? "; is domsd running?"
-                                                     : "");
+            : error == EACCES ? "; let this user in: DOMS_SOCKET_GROUP in "
+                                "domsd(8)"
+                              : "");
         fall_back(df, now, DOMS_STATE_CLOSED);
         return;
     }
@@ -149,6 +151,20 @@ run_patience(struct domsfront *df, uint64_t now)
     if (df->phase == DF_HELLO && now - df->hello_at >= DF_PATIENCE_US) {
         set_reason(df, 0, "switch at %s has no port for '%s' yet", df->path,
                    df->hello.name);
+    }
+}
+
+/* Has the switch read whether the front's user has a carrier. */
+static void
+tell_state(struct domsfront *df)
+{
+    uint32_t state = __atomic_load_n(&df->no_carrier, __ATOMIC_RELAXED)
+                         ? DOMS_STATE_DOWN
+                         : DOMS_STATE_UP;
+
+    if (df->told != state) {
+        doms_health_set_state(df->channel.own, state);
+        df->told = state;
     }
 }
 
@@ -168,7 +184,8 @@ handle_welcome(struct domsfront *df, uint64_t now,
         return;
     }
     doms_health_init(df->channel.own, &df->channel.g, df->epoch++);
-    doms_health_set_state(df->channel.own, DOMS_STATE_UP);
+    df->told = DOMS_STATE_INIT;
+    tell_state(df);
     doms_msg_init(&ready, DOMS_MSG_READY);
     error = doms_msg_send(df->sock, &ready, NULL, 0);
     if (error) {
@@ -313,6 +330,7 @@ run_health(struct domsfront *df, uint64_t now)
             return;
         }
     }
+    tell_state(df);
     if (now < df->next_beat) {
         return;
     }
@@ -378,6 +396,39 @@ domsfront_run(struct domsfront *df)
     events = df->events;
     df->events = 0;
     return events;
+}
+
+/* Says whether the caller's own interface works ('on'), as it does from the
+ * start; the switch learns of it at the next domsfront_run().  Frames pass in
+ * any case. */
+void
+domsfront_set_carrier(struct domsfront *df, bool on)
+{
+    __atomic_store_n(&df->no_carrier, !on, __ATOMIC_RELAXED);
+}
+
+/* Changes what the caller can do to 'features' (DOMSFRONT_F_*).  If the channel
+ * is up with a feature that is not among them, or might be up with more, the
+ * front connects anew.  Returns 0, or EINVAL if one of them is unknown. */
+int
+domsfront_set_features(struct domsfront *df, uint64_t features)
+{
+    if (features & ~DOMS_F_ALL) {
+        return EINVAL;
+    }
+    if (features != df->hello.features) {
+        bool wants_more = features & ~df->hello.features;
+        bool has_too_many = df->welcome.features & ~features;
+
+        df->hello.features = features;
+        if (df->phase == DF_HELLO
+            || (df->phase == DF_UP && (wants_more || has_too_many))) {
+            set_reason(df, 0, "%s", "connects anew with other features");
+            df_hang_up(df, DOMS_STATE_CLOSED);
+            df->retry_at = 0;
+        }
+    }
+    return 0;
 }
 
 /* Fills in '*pfd' with what the control thread of 'df' waits for, 'fd' -1 if

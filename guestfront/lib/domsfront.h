@@ -27,7 +27,9 @@
  * They may all be one thread, and one thread may serve many fronts.
  *
  *     Control thread: domsfront_run(), domsfront_get_status(),
- *                     domsfront_get_pollfd(), domsfront_close().
+ *                     domsfront_get_pollfd(), domsfront_set_features(),
+ *                     domsfront_close().
+ *     Any thread: domsfront_set_carrier().
  *     Queue's thread: all functions with a 'queue' argument.
  *
  * When the channel ends, its pages stay mapped until every queue's thread has
@@ -165,6 +167,8 @@ struct domsfront_status {
 };
 
 void domsfront_get_status(const struct domsfront *, struct domsfront_status *);
+void domsfront_set_carrier(struct domsfront *, bool on);
+int domsfront_set_features(struct domsfront *, uint64_t features);
 int64_t domsfront_get_pollfd(const struct domsfront *, struct pollfd *);
 
 /* Data. */

@@ -91,6 +91,9 @@ struct domsfront {
 
     uint32_t gate; /* Atomic; see above. */
 
+    bool no_carrier; /* Of the front's user; atomic. */
+    uint32_t told;   /* The DOMS_STATE_* in the front's health. */
+
     /* Connection. */
     enum df_phase phase;
     int sock;           /* Or -1. */

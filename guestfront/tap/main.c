@@ -19,8 +19,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "detach.h"
-#include "log.h"
+#include "guestfront/program/detach.h"
+#include "guestfront/program/log.h"
 #include "options.h"
 #include "tap.h"
 #include "worker.h"
@@ -320,6 +320,7 @@ main(int argc, char *argv[])
     struct options options;
     int status = EXIT_FAILURE;
 
+    log_open("doms-tap");
     parse_options(argc, argv, &options);
     if (set_up(&dt, &options)) {
         return EXIT_FAILURE;

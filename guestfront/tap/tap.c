@@ -12,7 +12,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "guestfront/program/log.h"
 #include "netlink.h"
 
 /* Moves the calling thread, and those that it starts, into the network

@@ -4,7 +4,7 @@
 
 usage: tests/fuzz/make-seeds.py FOLDER
 
-Writes FOLDER/fuzz-ring/*, FOLDER/fuzz-socket-msg/* and FOLDER/fuzz-netif/*:
+Writes FOLDER/fuzz-ring/*, and so on for each of the fuzz targets:
 legal traffic, and each kind of broken rule once, so that a fuzzer need not find
 these by itself.
 """
@@ -133,13 +133,94 @@ def netif_rings():
     }
 
 
+# First byte and steps of fuzz-vring.c.
+PACKED, WRITES, EVENT_IDX, IN_ORDER = 1, 2, 4, 8
+(WORD, DESC_WORD, DESC_ADDR, DRIVER, DRIVER_RING, TAKE, PUT, NOTIFY, AGAIN,
+ CUT) = range(10)
+NEXT, WRITE, INDIRECT = 1, 2, 4
+
+
+def vring(kind, steps):
+    """Returns an input of fuzz-vring.c, for a ring of 16 entries."""
+    return (struct.pack('<B', kind | 4 << 4) +
+            b''.join(struct.pack('<BHQ', what, place, x)
+                     for what, place, x in steps))
+
+
+def split_desc(i, addr, length, flags=0, after=0):
+    """Steps that write descriptor 'i' of a split ring, or of a table."""
+    return [(WORD, 2 * i, addr),
+            (WORD, 2 * i + 1, length | flags << 32 | after << 48)]
+
+
+def packed_desc(i, addr, length, flags=0, name=0):
+    """The same, of a packed ring in its first round."""
+    return [(WORD, 2 * i, addr),
+            (WORD, 2 * i + 1, length | name << 32 | (flags | 0x80) << 48)]
+
+
+def vrings():
+    """Returns inputs of fuzz-vring.c by name."""
+    data, table, hole = 0x7000, 0x4000 + 0x1000, 0x100000
+    work = [(TAKE, 0, 32), (PUT, 0, 32), (NOTIFY, 0, 1), (NOTIFY, 0, 0)]
+    seeds = {}
+
+    def both(name, chain, inside=()):
+        """'chain' and 'inside' are lists of (addr, length, flags)."""
+        for kind in (0, WRITES, EVENT_IDX, IN_ORDER | WRITES | EVENT_IDX):
+            direction = WRITE if kind & WRITES else 0
+            steps = []
+            for i, (addr, length, flags) in enumerate(inside):
+                steps += split_desc(0x100 + i, addr, length, flags | direction,
+                                    i + 1)
+            packed = list(steps)
+            for i, (addr, length, flags) in enumerate(chain):
+                flags |= 0 if flags & INDIRECT else direction
+                steps += split_desc(i, addr, length, flags, i + 1)
+                packed += packed_desc(i, addr, length, flags, i)
+            steps += [(DRIVER_RING, 0, 0), (DRIVER, 1, 1)]
+            seeds['split-%s-%d' % (name, kind)] = vring(kind, steps + work)
+            seeds['packed-%s-%d' % (name, kind)] = vring(
+                kind | PACKED, packed + work + [(AGAIN, 0, 1)] + work)
+
+    both('one', [(data, 76, 0)])
+    both('two', [(data, 12, NEXT), (data + 64, 60, 0)])
+    both('table', [(table, 32, INDIRECT)],
+         [(data, 12, NEXT), (data + 64, 60, 0)])
+    both('border', [(0x8000 - 10, 76, 0)])
+    both('empty', [(data, 0, 0)])
+    both('hole', [(hole, 76, 0)])
+    both('wrap', [(2**64 - 1, 76, 0)])
+    both('huge', [(data, 16, NEXT), (data, 2**32 - 1, 0)])
+    both('endless', [(data, 76, NEXT)] * 16)
+    both('nested', [(table, 32, INDIRECT)], [(table, 16, INDIRECT)])
+    both('table-next', [(table, 32, INDIRECT | NEXT)])
+    both('table-odd', [(table, 33, INDIRECT)])
+    both('table-long', [(table, 16 * 1025, INDIRECT)])
+    both('wrong-way', [(data, 76, WRITE)])
+    seeds['split-far'] = vring(0, [(DRIVER, 1, 17)] + work)
+    seeds['split-index'] = vring(0, [(DRIVER_RING, 0, 16), (DRIVER, 1, 1)]
+                                 + work)
+    frame = (bytes.fromhex('020000000001020000000002' '0800'
+                           '45000000000040004006' '0000' '0a000001' '0a000002'
+                           '1234' '5678' '00000000' '00000000' '5018' 'ffff'
+                           '0000' '0000') + bytes(2))
+    steps = [(CUT, i, struct.unpack('<Q', frame[i:i + 8])[0])
+             for i in range(0, len(frame) - 7, 8)]
+    for length in (54, 55, 1514, 65000):
+        seeds['cut-%d' % length] = vring(0, steps + [
+            (CUT, 100, (1448 | 34 << 16 | length << 32) ^ 100)])
+    return seeds
+
+
 def main():
     """Writes all seeds."""
     if len(sys.argv) != 2:
         sys.exit('usage: make-seeds.py FOLDER')
     for target, seeds in (('fuzz-ring', rings()),
                           ('fuzz-socket-msg', messages()),
-                          ('fuzz-netif', netif_rings())):
+                          ('fuzz-netif', netif_rings()),
+                          ('fuzz-vring', vrings())):
         folder = os.path.join(sys.argv[1], target)
         os.makedirs(folder, exist_ok=True)
         for name, data in seeds.items():

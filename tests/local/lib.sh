@@ -214,6 +214,8 @@ instance_take_down() {
     for pid in $(own_pids "$RUN"); do
         kill -KILL "$pid" 2>/dev/null
     done
+    # Those who are killed leave the sockets of VMs.
+    rm -rf "$RUN/vhost"
     # A namespace lives as long as a process in it.
     wait_for 5 no_own_pids
     for name in $(ip netns list | awk -v id="$ID-" 'index($1, id) == 1 {

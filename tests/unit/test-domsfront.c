@@ -409,6 +409,65 @@ queue_that_nobody_uses_delays_nothing(void **state)
     domsfront_close(front);
 }
 
+/* Returns the state that the switch reads in the front's health. */
+static uint32_t
+health_state(void)
+{
+    return DOMS_LOAD_ACQUIRE(&((struct doms_health *) conn.front)->state);
+}
+
+static void
+carrier_is_told_in_the_health(void **state)
+{
+    struct domsfront *front = open_front(&sw, 1, 0);
+
+    (void) state;
+    sw_attach(&sw, &conn, front);
+    assert_int_equal(health_state(), DOMS_STATE_UP);
+    domsfront_set_carrier(front, false);
+    AWAIT(health_state() == DOMS_STATE_DOWN, run_front(front));
+    assert_true(domsfront_queue_is_up(front, 0));
+    /* The next switch is told at once. */
+    domsfront_queue_leave(front, 0);
+    sw_hang_up(&conn);
+    run_until_down(front);
+    sw_attach(&sw, &conn, front);
+    assert_int_equal(health_state(), DOMS_STATE_DOWN);
+    domsfront_set_carrier(front, true);
+    AWAIT(health_state() == DOMS_STATE_UP, run_front(front));
+    domsfront_close(front);
+}
+
+static void
+features_change_by_connecting_anew(void **state)
+{
+    const uint64_t all = DOMSFRONT_F_CSUM | DOMSFRONT_F_TSO;
+    struct domsfront *front = open_front(&sw, 1, all);
+
+    (void) state;
+    conn.features = DOMS_F_CSUM;
+    sw_attach(&sw, &conn, front);
+    assert_int_equal(domsfront_set_features(front, UINT64_C(1) << 40), EINVAL);
+    /* Nothing that is in force goes. */
+    assert_int_equal(domsfront_set_features(front, DOMSFRONT_F_CSUM), 0);
+    run_front(front);
+    assert_int_equal(state_of(front), DOMSFRONT_UP);
+    assert_int_equal(domsfront_set_features(front, 0), 0);
+    assert_int_not_equal(state_of(front), DOMSFRONT_UP);
+    sw_hang_up(&conn);
+    sw_attach(&sw, &conn, front);
+    assert_int_equal(conn.hello.features, 0);
+    /* More may be had now. */
+    assert_int_equal(domsfront_set_features(front, all), 0);
+    assert_int_not_equal(state_of(front), DOMSFRONT_UP);
+    sw_hang_up(&conn);
+    conn.features = all;
+    sw_attach(&sw, &conn, front);
+    assert_int_equal(conn.hello.features, all);
+    assert_int_equal(domsfront_queue_features(front, 0), all);
+    domsfront_close(front);
+}
+
 int
 main(void)
 {
@@ -426,6 +485,8 @@ main(void)
         TEST(thousands_of_reconnects_leave_nothing_behind),
         TEST(frames_in_use_keep_the_old_channel),
         TEST(queue_that_nobody_uses_delays_nothing),
+        TEST(carrier_is_told_in_the_health),
+        TEST(features_change_by_connecting_anew),
     };
 
     return cmocka_run_group_tests_name("domsfront", tests, NULL, NULL);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "log.h"
+#include "guestfront/program/log.h"
 
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <syslog.h>
 
+static const char *program = "doms";
 static bool use_syslog;
 
 static void
@@ -17,8 +18,20 @@ log_va(const char *format, va_list args)
     if (use_syslog) {
         syslog(LOG_NOTICE, "%s", line);
     } else {
-        fprintf(stderr, "doms-tap: %s\n", line);
+        fprintf(stderr, "%s: %s\n", program, line);
     }
+}
+
+void
+log_open(const char *name)
+{
+    program = name;
+}
+
+const char *
+log_program(void)
+{
+    return program;
 }
 
 void
@@ -45,6 +58,6 @@ log_error(const char *format, ...)
 void
 log_to_syslog(void)
 {
-    openlog("doms-tap", LOG_PID, LOG_DAEMON);
+    openlog(program, LOG_PID, LOG_DAEMON);
     use_syslog = true;
 }

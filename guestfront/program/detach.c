@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
-#include "detach.h"
+#include "guestfront/program/detach.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "guestfront/program/log.h"
 
 /* The child's end of the pipe to the parent, or -1. */
 static int ready_fd = -1;
@@ -82,8 +82,8 @@ pidfile_make(const char *path)
     if (fcntl(fd, F_SETLK, &lock)) {
         close(fd);
         return log_error("pidfile %s: another process holds it; is this "
-                         "doms-tap running already?",
-                         path);
+                         "%s running already?",
+                         path, log_program());
     }
     n = snprintf(text, sizeof text, "%d\n", (int) getpid());
     if (ftruncate(fd, 0) || write(fd, text, n) != n) {

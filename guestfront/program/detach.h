@@ -5,8 +5,8 @@
  * Thread-safety: before there are threads, and after.
  */
 
-#ifndef DOMS_TAP_DETACH_H
-#define DOMS_TAP_DETACH_H 1
+#ifndef DOMS_PROGRAM_DETACH_H
+#define DOMS_PROGRAM_DETACH_H 1
 
 /* Forks.  Returns 0 in the child; the parent exits once the child has called
  * detach_finish() or has ended, with a status that tells which.  Returns -1,

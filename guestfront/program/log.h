@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What doms-tap tells: one line an event, on stderr, or to syslog once
+ * What a program tells: one line an event, on stderr, or to syslog once
  * detached.
  *
  * Thread-safety: any thread may log.
  */
 
-#ifndef DOMS_TAP_LOG_H
-#define DOMS_TAP_LOG_H 1
+#ifndef DOMS_PROGRAM_LOG_H
+#define DOMS_PROGRAM_LOG_H 1
 
-/* Prints one line, prefixed "doms-tap: ". */
+/* From now on, each line is prefixed with 'name', which must live on.  To be
+ * called before there are other threads. */
+void log_open(const char *name);
+
+/* Returns that name. */
+const char *log_program(void);
+
+/* Prints one line, prefixed "NAME: ". */
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Prints one line as log_line() does, and returns -1. */

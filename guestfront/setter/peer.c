@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "peer.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+/* The sizes of what a file of memory may consist of. */
+static const size_t page_sizes[] = { 4096, 2u << 20, 1u << 30 };
+
+/* Time limits. */
+
+/* A front end answers in microseconds, unless it is stopped. */
+#define PATIENCE_S 2
+
+static void
+limit(int fd)
+{
+    struct timeval tv = { .tv_sec = PATIENCE_S };
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+}
+
+/* The library calls these two in place of libc's, since the dynamic linker
+ * looks for names in the program first.  They are no different but for the
+ * time limit. */
+
+int
+accept(int fd, __SOCKADDR_ARG addr, socklen_t *restrict length)
+{
+    int new_fd = syscall(SYS_accept4, fd, addr.__sockaddr__, length,
+                         SOCK_CLOEXEC);
+
+    if (new_fd >= 0) {
+        limit(new_fd);
+    }
+    return new_fd;
+}
+
+int
+connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t length)
+{
+    int retval = syscall(SYS_connect, fd, addr.__sockaddr__, length);
+
+    if (!retval) {
+        limit(fd);
+    }
+    return retval;
+}
+
+/* File descriptors. */
+
+/* The most that come with one message. */
+#define MAX_FDS 16
+
+/* Those of the last message that this thread has received. */
+static __thread int received[MAX_FDS];
+static __thread unsigned int n_received;
+
+/* Notes the file descriptors that came with 'm'. */
+static void
+note_fds(struct msghdr *m)
+{
+    n_received = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+            size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+            n_received = n < MAX_FDS ? n : MAX_FDS;
+            memcpy(received, CMSG_DATA(c), n_received * sizeof(int));
+        }
+    }
+}
+
+/* The library calls this one in place of libc's, too. */
+ssize_t
+recvmsg(int fd, struct msghdr *m, int flags)
+{
+    ssize_t n = syscall(SYS_recvmsg, fd, m, flags | MSG_CMSG_CLOEXEC);
+
+    if (n >= 0) {
+        note_fds(m);
+    }
+    return n;
+}
+
+/* A table of memory, as it comes. */
+struct table {
+    uint32_t n;
+    uint32_t padding;
+    struct {
+        uint64_t guest, size, user, offset;
+    } regions[MEMORY_MAX_REGIONS];
+};
+
+/* Checks region 'i' of 't', whose file is 'fd', and adds it to 'm'. */
+static int
+check_region(const struct table *t, unsigned int i, int fd, struct memory *m,
+             char *why, size_t why_size)
+{
+    struct memory_region r = {
+        .guest = t->regions[i].guest,
+        .size = t->regions[i].size,
+        .user = t->regions[i].user,
+        .host = (uint8_t *) (uintptr_t) page_sizes[0], /* Not yet known. */
+    };
+    uint64_t offset = t->regions[i].offset;
+    struct stat st;
+
+    if (fstat(fd, &st)) {
+        snprintf(why, why_size, "memory region %u: %s", i, strerror(errno));
+        return errno;
+    }
+    if (offset > UINT64_MAX - r.size
+        || (S_ISREG(st.st_mode) && offset + r.size > (uint64_t) st.st_size)) {
+        snprintf(why, why_size, "memory region %u is beyond its file", i);
+        return EINVAL;
+    }
+    return memory_add(m, &r, why, why_size);
+}
+
+int
+peer_check_table(const void *payload, uint32_t size, char *why,
+                 size_t why_size)
+{
+    struct memory m = { 0 };
+    struct table t = { 0 };
+    int error = EINVAL;
+
+    memcpy(&t, payload, size < sizeof t ? size : sizeof t);
+    if (!t.n || t.n > MEMORY_MAX_REGIONS || t.n != n_received
+        || size < offsetof(struct table, regions) + t.n * sizeof *t.regions) {
+        snprintf(why, why_size, "%u memory regions with %u file descriptors",
+                 t.n, n_received);
+    } else {
+        error = 0;
+    }
+    for (unsigned int i = 0; i < t.n && !error; i++) {
+        error = check_region(&t, i, received[i], &m, why, why_size);
+    }
+    for (unsigned int i = 0; i < n_received && error; i++) {
+        close(received[i]);
+    }
+    return error;
+}
+
+/* Memory that vanishes. */
+
+/* Where memory has vanished lately: more than there are is as good as all. */
+#define MAX_VANISHED 16
+static uintptr_t vanished[MAX_VANISHED];
+static unsigned int n_vanished;
+
+static int alarm_fd;
+
+/* Notes that memory at 'addr' has vanished. */
+static void
+note(uintptr_t addr)
+{
+    unsigned int i = __atomic_fetch_add(&n_vanished, 1, __ATOMIC_RELAXED);
+    uint64_t one = 1;
+
+    __atomic_store_n(&vanished[i % MAX_VANISHED], addr, __ATOMIC_RELAXED);
+    if (write(alarm_fd, &one, sizeof one) < 0) {
+        /* It is full, so who reads it wakes up. */
+    }
+}
+
+static void
+handle_sigbus(int signal_number, siginfo_t *info, void *context)
+{
+    uintptr_t addr = (uintptr_t) info->si_addr;
+    int saved_errno = errno;
+
+    (void) context;
+    if (info->si_code == BUS_ADRERR) {
+        for (unsigned int i = 0; i < 3; i++) {
+            void *page = (void *) (addr & ~(page_sizes[i] - 1));
+
+            if (mmap(page, page_sizes[i], PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
+                != MAP_FAILED) {
+                note(addr);
+                errno = saved_errno;
+                return;
+            }
+        }
+    }
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+int
+peer_guard(int alarm_fd_)
+{
+    struct sigaction action = { .sa_sigaction = handle_sigbus,
+                                .sa_flags = SA_SIGINFO | SA_NODEFER };
+
+    alarm_fd = alarm_fd_;
+    return sigaction(SIGBUS, &action, NULL) ? errno : 0;
+}
+
+bool
+peer_memory_vanished(const struct memory *m)
+{
+    bool found = false;
+
+    if (!__atomic_load_n(&n_vanished, __ATOMIC_RELAXED)) {
+        return false;
+    }
+    for (int i = 0; i < MAX_VANISHED; i++) {
+        uintptr_t addr = __atomic_load_n(&vanished[i], __ATOMIC_RELAXED);
+
+        if (addr && memory_has_host_range(m, (const void *) addr, 1)) {
+            __atomic_store_n(&vanished[i], 0, __ATOMIC_RELAXED);
+            found = true;
+        }
+    }
+    return found;
+}
