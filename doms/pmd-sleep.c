@@ -7,12 +7,15 @@
 #include "doms/pmd-private.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include "dpif.h"
 #include "dpif-netdev-private-thread.h"
 #include "ovs-rcu.h"
+#include "smap.h"
 #include "util.h"
 
 /* After traffic, a thread polls for so long before it sleeps at all, ... */
@@ -30,6 +33,22 @@
 
 /* A thread that sleeps for long quiesces this often. */
 #define QUIESCE_NS (10 * NS_PER_MS)
+
+/* Atomic: threads let others use their CPUs. */
+static bool is_yielding;
+
+/* Open vSwitch's, and what the linker puts in its place: settings of all its
+ * polling threads. */
+int __real_dpif_set_config(struct dpif *, const struct smap *config);
+int __wrap_dpif_set_config(struct dpif *, const struct smap *config);
+
+int
+__wrap_dpif_set_config(struct dpif *dpif, const struct smap *config)
+{
+    DOMS_WRITE_ONCE(is_yielding,
+                    smap_get_bool(config, "doms-pmd-yield", false));
+    return __real_dpif_set_config(dpif, config);
+}
 
 /* Bells. */
 
@@ -271,6 +290,9 @@ doms_pmd_sleep(uint64_t ns)
     struct doms_pmd *pmd = pmd_self;
     uint64_t now, quiet;
 
+    if (DOMS_READ_ONCE(is_yielding)) {
+        sched_yield();
+    }
     if (!pmd || pmd->n_foreign || pmd->n_foreign_new) {
         xnanosleep_no_quiesce(ns);
         return;

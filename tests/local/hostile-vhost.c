@@ -86,6 +86,7 @@ struct message {
 
 static int sock, memory_fd, kicks[2], calls[2];
 static uint8_t *memory;
+static uint64_t address; /* The command line's number, for who wants one. */
 
 static void __attribute__((format(printf, 1, 2), noreturn))
 die(const char *format, ...)
@@ -573,6 +574,45 @@ bad_driver(unsigned int number)
     await_end();
 }
 
+/* A driver that wants what is at 'address', which is not its own: to send it,
+ * and to have frames written there.  The case has frames come. */
+
+static void
+read_at(unsigned int number)
+{
+    (void) number;
+    set_up();
+    send_frame();
+    *desc(1, 0) = (struct vring_desc){ .addr = address, .len = 76 };
+    offer();
+    await_end();
+}
+
+static void
+write_at(unsigned int number)
+{
+    struct vring_avail *avail = (void *) (memory + RING(0) + AVAIL);
+    struct vring_used *used = (void *) (memory + RING(0) + USED);
+
+    (void) number;
+    *desc(0, 0) = (struct vring_desc){ .addr = DATA + 4096,
+                                       .len = 4096,
+                                       .flags = VRING_DESC_F_WRITE };
+    *desc(0, 1) = (struct vring_desc){ .addr = address,
+                                       .len = 4096,
+                                       .flags = VRING_DESC_F_WRITE };
+    avail->ring[1] = 1;
+    avail->idx = 2;
+    set_up();
+    send_frame();
+    printf("ready\n");
+    fflush(stdout);
+    await_end();
+    if (__atomic_load_n(&used->idx, __ATOMIC_ACQUIRE) > 1) {
+        die("a frame was written to where it must not");
+    }
+}
+
 static const struct {
     const char *name;
     void (*function)(unsigned int number);
@@ -584,6 +624,8 @@ static const struct {
     { "bad-message", bad_message },
     { "odd-order", odd_order },
     { "bad-driver", bad_driver },
+    { "read-at", read_at },
+    { "write-at", write_at },
 };
 
 int
@@ -592,6 +634,7 @@ main(int argc, char *argv[])
     struct sockaddr_un sun = { .sun_family = AF_UNIX };
     unsigned int number = argc > 3 ? atoi(argv[3]) : 0;
 
+    address = argc > 3 ? strtoull(argv[3], NULL, 0) : 0;
     if (argc < 3) {
         die("usage: hostile-vhost SOCKET WHAT [NUMBER]");
     }
