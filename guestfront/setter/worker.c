@@ -16,6 +16,11 @@
 /* While there are frames, how often the worker looks at anything else. */
 #define ROUNDS_A_LOOK 16
 
+/* A worker that yields does so at the latest after so many rounds: whoever
+ * shares its CPU finds what was moved while it is still in the cache, and rings
+ * do not become full. */
+#define ROUNDS_A_YIELD 4
+
 /* How long a worker sleeps at most while a ring is full, or a VM has no buffer
  * for a frame. */
 #define FULL_SLEEP_US 50
@@ -182,7 +187,7 @@ run(void *worker_)
     struct worker *w = worker_;
     struct domsfront_idle *idle;
     uint64_t idle_since = 0;
-    unsigned int rounds = 0;
+    unsigned int rounds = 0, unyielded = 0;
 
     /* Short sleeps are to be short. */
     prctl(PR_SET_TIMERSLACK, 1000);
@@ -200,7 +205,8 @@ run(void *worker_)
         if (!worked || ++rounds % ROUNDS_A_LOOK == 0) {
             wait(w, idle, worked, &idle_since);
         }
-        if (w->config->yield && !worked) {
+        if (w->config->yield && (!worked || ++unyielded >= ROUNDS_A_YIELD)) {
+            unyielded = 0;
             sched_yield();
         }
     }
