@@ -200,6 +200,10 @@ $(B)/bin/doms-tap: $(TAP_OBJS) $(B)/lib/libdomsfront.a
 DPDK_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk))
 $(addprefix $(B)/obj/guestfront/setter/,vm.o vm-device.o vm-library.o): \
     CPPFLAGS += $(DPDK_CFLAGS)
+# Buffers that the VM's CPU has read are fetched to be written to.
+ifeq ($(shell uname -m),x86_64)
+$(B)/obj/guestfront/setter/queue-to-vm.o: CPPFLAGS += -mprfchw
+endif
 $(B)/bin/doms-setter: $(SETTER_OBJS) $(B)/lib/libdomsfront.a
 	@$(link) -lrte_vhost -lrte_eal -lseccomp -lpthread
 define link

@@ -297,6 +297,7 @@ class DomsSetter(DpdkSwitch, OpenFlowSwitch):
         self.setter = s.world.start(
             self.name, os.path.join(s.build, 'release/bin/doms-setter'),
             *(['--yield'] if self.yields else []), '--user', 'root',
+            '--arena', '128K',
             '--cpu', str(self.setter_cpu), '--socket',
             os.path.join(self.ovs.rundir, 'doms.sock'),
             *['%s=%s,mode=client' % (port, self.socket(port))
@@ -306,6 +307,22 @@ class DomsSetter(DpdkSwitch, OpenFlowSwitch):
         OpenFlowSwitch.prepare(self, case, size, guest)
         check_alive(self.setter)
         self.vhost_guest_of_kind(guest)
+
+    def wake(self):
+        super().wake()
+        if self.yields:
+            # The scheduler's default policy gives the CPU back to a thread
+            # that yields, until all have used it equally long.
+            for pid in (self.pid(), self.setter.pid):
+                os.sched_setscheduler(machine.polling_thread(pid),
+                                      os.SCHED_FIFO, os.sched_param(1))
+
+    def rest(self):
+        if self.yields:
+            for pid in (self.pid(), self.setter.pid):
+                os.sched_setscheduler(machine.polling_thread(pid),
+                                      os.SCHED_OTHER, os.sched_param(0))
+        super().rest()
 
     def sharing_pid(self):
         return self.setter.pid if self.setter_cpu == SWITCH_CPU else None
