@@ -59,8 +59,8 @@ $(TESTS)/hostile-guest: $(B)/obj/tests/local/hostile-guest.o \
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
 
-# The front ends of tests/local/cases/setter-bad-input.sh.
-$(TESTS)/hostile-vhost: $(B)/obj/tests/local/hostile-vhost.o
+# Front ends of VMs, for the cases named setter-.
+$(TESTS)/hostile-vhost $(TESTS)/vhost-echo: $(TESTS)/%: $(B)/obj/tests/local/%.o
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
@@ -85,7 +85,7 @@ debian-ovs-dpdk:
 
 test-programs: all debian-ovs debian-ovs-dpdk $(UNIT_TESTS) \
     $(TESTS)/ring-stress $(TESTS)/hostile-guest $(TESTS)/hostile-vhost \
-    $(TESTS)/find-secret $(TESTS)/domsd-hostile
+    $(TESTS)/vhost-echo $(TESTS)/find-secret $(TESTS)/domsd-hostile
 tsan-programs: $(TSAN_TESTS)
 
 check: deps lab-deps

@@ -133,7 +133,9 @@ run_idle(struct domsfront *df, uint64_t now)
         set_reason(
             df, error, "no switch at %s: %s%s", df->path, strerror(error),
             error == ENOENT || error == ECONNREFUSED ? "; is domsd running?"
-                                                     : "");
+            : error == EACCES ? "; let this user in: DOMS_SOCKET_GROUP in "
+                                "domsd(8)"
+                              : "");
         fall_back(df, now, DOMS_STATE_CLOSED);
         return;
     }

@@ -188,6 +188,10 @@ run_vm(struct vm *vm, uint32_t hold_us)
     if (events) {
         log_events(vm, &s, events);
     }
+    for (unsigned int i = 0;
+         i < vm->config.n_queues && events & DOMSFRONT_EV_UP; i++) {
+        worker_wake(&vm->queues[i]);
+    }
     if (vm_has_failed(vm, why, sizeof why)) {
         expel(vm, why, now);
     }

@@ -34,7 +34,7 @@ queue_notify__(struct queue *q, struct queue_virtq *qv)
     }
 }
 
-/* Ends the use of vring 'i' of 'q' if the driver broke a rule. */
+/* Ends the use of virtqueue 'i' of 'q' if the driver broke a rule. */
 void
 queue_look_for_fault__(struct queue *q, unsigned int i)
 {
@@ -82,7 +82,8 @@ queue_poll(struct queue *q)
 }
 
 /* Asks the VM's driver for a notification of the next buffer.  Returns false
- * if there is something to do already. */
+ * if there is something to do already; while the front is not up, there is
+ * not. */
 bool
 queue_arm(struct queue *q)
 {
@@ -91,7 +92,9 @@ queue_arm(struct queue *q)
     if (!queue_try_lock(q)) {
         return false;
     }
-    for (int i = 0; i < QUEUE_N_VIRTQS && quiet; i++) {
+    for (int i = 0; i < QUEUE_N_VIRTQS && quiet
+                    && domsfront_queue_is_up(q->front, q->index);
+         i++) {
         struct queue_virtq *qv = &q->virtqs[i];
 
         /* Buffers to write to matter only to a frame that waits for them. */
@@ -103,7 +106,7 @@ queue_arm(struct queue *q)
     return quiet;
 }
 
-/* Takes the vrings out of 'q', which the caller holds. */
+/* Takes the virtqueues out of 'q', which the caller holds. */
 void
 queue_reset(struct queue *q)
 {

@@ -34,8 +34,9 @@ virtq_fault_to_string(enum virtq_fault fault)
     return "unknown";
 }
 
-/* Makes '*v' the vring that 'c' describes, whose parts need not be trusted.
- * Returns 0, or EINVAL with the reason in 'why' of 'why_size' bytes. */
+/* Makes '*v' the virtqueue that 'c' describes, whose parts need not be
+ * trusted.  Returns 0, or EINVAL with the reason in 'why' of 'why_size'
+ * bytes. */
 int
 virtq_init(struct virtq *v, const struct virtq_config *c, char *why,
            size_t why_size)
@@ -68,6 +69,26 @@ virtq_init(struct virtq *v, const struct virtq_config *c, char *why,
     return 0;
 }
 
+/* Moves the pieces of the buffers that are taken to the start of 'pieces', so
+ * that those of others have room. */
+static void
+compact_pieces(struct virtq *v)
+{
+    unsigned int n = 0;
+
+    for (unsigned int i = 0; i < v->n; i++) {
+        struct virtq_buf *b = virtq_buf(v, i);
+
+        if (b->n_pieces > 1) {
+            memmove(&v->pieces[n], &v->pieces[b->piece],
+                    b->n_pieces * sizeof *v->pieces);
+            b->piece = n;
+            n += b->n_pieces;
+        }
+    }
+    v->n_pieces = n;
+}
+
 /* Sees to it that up to 'want' buffers are taken.  Returns how many are,
  * including those taken before. */
 unsigned int
@@ -86,6 +107,9 @@ virtq_take(struct virtq *v, unsigned int want)
     } else if (v->first + want > VIRTQ_BATCH) {
         memmove(v->bufs, &v->bufs[v->first], v->n * sizeof *v->bufs);
         v->first = 0;
+    }
+    if (DOMS_UNLIKELY(v->n_pieces + VIRTQ_CHAIN_MAX > VIRTQ_PIECES)) {
+        compact_pieces(v);
     }
     to = &v->bufs[v->first + v->n];
     want -= v->n;

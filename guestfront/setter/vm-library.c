@@ -98,7 +98,7 @@ vm_start(struct vm **vms, unsigned int n)
         "--log-level=error",
         "-m",
         memory,
-        "-l",
+        "--lcores",
         cpu,
     };
     cpu_set_t cpus;
@@ -107,7 +107,7 @@ vm_start(struct vm **vms, unsigned int n)
     all_vms = vms;
     n_all_vms = n;
     snprintf(memory, sizeof memory, "%u", 64 + 4 * n);
-    snprintf(cpu, sizeof cpu, "%d", sched_getcpu());
+    snprintf(cpu, sizeof cpu, "0@%d", sched_getcpu());
     if (!log || sched_getaffinity(0, sizeof cpus, &cpus)) {
         log_error("no memory for the log");
         return ENOMEM;

@@ -24,8 +24,7 @@
  * was moved while it is still in the cache, and rings do not become full. */
 #define ROUNDS_A_YIELD 8
 
-/* How long a worker sleeps at most while a ring is full, or a VM has no buffer
- * for a frame. */
+/* How long a worker sleeps at most while a ring to the switch is full. */
 #define FULL_SLEEP_US 50
 
 static uint64_t
@@ -77,7 +76,6 @@ worker_add(struct worker *w, struct queue *q)
     }
     q->worker = w;
     w->queues[w->n] = q;
-    w->refs[w->n] = (struct domsfront_ref){ q->front, q->index };
     w->n = n;
     return 0;
 }
@@ -117,16 +115,34 @@ poll_queues(struct worker *w)
     return n;
 }
 
-/* Returns true if a queue of 'w' waits for room. */
+/* Returns true if a queue of 'w' waits for room in the switch's ring. */
 static bool
 is_stuck(const struct worker *w)
 {
     for (unsigned int i = 0; i < w->n; i++) {
-        if (w->queues[i]->full || w->queues[i]->n_held) {
+        if (w->queues[i]->full) {
             return true;
         }
     }
     return false;
+}
+
+/* Puts the queues of 'w' that wait for the switch into 'refs', and returns
+ * their number.  One that has frames which its VM has no buffers for waits for
+ * the VM alone. */
+static unsigned int
+list_refs(struct worker *w)
+{
+    unsigned int n = 0;
+
+    for (unsigned int i = 0; i < w->n; i++) {
+        struct queue *q = w->queues[i];
+
+        if (!q->n_held) {
+            w->refs[n++] = (struct domsfront_ref){ q->front, q->index };
+        }
+    }
+    return n;
 }
 
 /* Asks all VMs of 'w' for notifications.  Returns false if there is something
@@ -169,7 +185,7 @@ wait(struct worker *w, struct domsfront_idle *idle, bool worked,
     if (w->config->yield && now - *idle_since < c->spin_us) {
         return;
     }
-    domsfront_idle_wait(idle, w->refs, w->n, fds, 2, worked, max_us);
+    domsfront_idle_wait(idle, w->refs, list_refs(w), fds, 2, worked, max_us);
     if (fds[0].revents) {
         struct epoll_event events[16];
 
@@ -215,7 +231,7 @@ run(void *worker_)
         }
     }
     for (unsigned int i = 0; i < w->n; i++) {
-        domsfront_queue_leave(w->refs[i].front, w->refs[i].queue);
+        domsfront_queue_leave(w->queues[i]->front, w->queues[i]->index);
     }
     domsfront_idle_close(idle);
     return NULL;

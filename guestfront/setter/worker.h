@@ -35,9 +35,9 @@ struct worker {
     sem_t begun; /* Posted once the thread needs no more of the system than
                   * for frames. */
 
-    unsigned int n; /* Entries of the two below. */
+    unsigned int n; /* Entries of each of these. */
     struct queue **queues;
-    struct domsfront_ref *refs;
+    struct domsfront_ref *refs; /* What to wait for; some of the queues'. */
 };
 
 int worker_init(struct worker *, const struct worker_config *, int cpu);

@@ -182,6 +182,19 @@ test_indirect_tables(void **state)
 }
 
 static void
+test_packed_table_to_be_read_may_say_otherwise(void **state)
+{
+    (void) state;
+    make(true, false);
+    vm_desc(&vm, VM_TABLE, 0, VM_DATA, 12, 0, WRITE);
+    vm_desc(&vm, VM_TABLE, 1, VM_DATA + 64, 60, 0, NEXT);
+    vm_offer_packed(&vm, VM_TABLE, 32, 3, INDIRECT);
+    assert_int_equal(virtq_take(&vm.v, 4), 1);
+    assert_int_equal(virtq_buf(&vm.v, 0)->total, 72);
+    vm_free(&vm);
+}
+
+static void
 test_split_table_may_end_a_chain(void **state)
 {
     (void) state;
@@ -413,6 +426,38 @@ test_longest_chains_come_one_after_the_other(void **state)
 }
 
 static void
+test_a_buffer_always_left_over_costs_no_room(void **state)
+{
+    (void) state;
+    for (int packed = 0; packed < 2; packed++) {
+        unsigned int offered = 0, put = 0;
+
+        make(packed, false);
+        while (put < 5000) {
+            while (offered < put + 3) {
+                /* Two pieces each, in either region. */
+                vm_offer_simple(&vm, offered % SIZE, VM_B - 1 - offered % 50,
+                                100, 0);
+                offered++;
+            }
+            assert_int_equal(virtq_take(&vm.v, 3), 3);
+            for (unsigned int i = 0; i < 3; i++) {
+                const struct virtq_buf *b = virtq_buf(&vm.v, i);
+
+                assert_int_equal(b->n_pieces, 2);
+                assert_int_equal(virtq_buf_piece(&vm.v, b, 0).length,
+                                 1 + (put + i) % 50);
+                assert_ptr_equal(virtq_buf_piece(&vm.v, b, 1).data,
+                                 vm_at(&vm, VM_B));
+            }
+            virtq_put(&vm.v, 2, NULL);
+            put += 2;
+        }
+        vm_free(&vm);
+    }
+}
+
+static void
 test_notifications_without_event_index(void **state)
 {
     (void) state;
@@ -629,6 +674,7 @@ main(void)
         cmocka_unit_test(test_packed_in_order_names_the_last_only),
         cmocka_unit_test(test_chains),
         cmocka_unit_test(test_indirect_tables),
+        cmocka_unit_test(test_packed_table_to_be_read_may_say_otherwise),
         cmocka_unit_test(test_split_table_may_end_a_chain),
         cmocka_unit_test(test_buffer_over_two_regions_is_two_pieces),
         cmocka_unit_test(test_addresses_outside_are_refused),
@@ -641,6 +687,7 @@ main(void)
         cmocka_unit_test(test_table_in_a_table_is_refused),
         cmocka_unit_test(test_more_than_4_gib_are_refused),
         cmocka_unit_test(test_longest_chains_come_one_after_the_other),
+        cmocka_unit_test(test_a_buffer_always_left_over_costs_no_room),
         cmocka_unit_test(test_notifications_without_event_index),
         cmocka_unit_test(test_event_index_is_heeded),
         cmocka_unit_test(test_a_ring_goes_on_where_another_device_stopped),
