@@ -180,13 +180,16 @@ SETTER_OBJS = $(call objects,guestfront/setter/*.c) $(PROGRAM_OBJS)
 FRONT_OBJS = $(call objects,guestfront/lib/*.c)
 
 # Calls of Open vSwitch's that come to doms/startup.c and doms/pmd.c.
-$(B)/bin/domsd: LDFLAGS += $(LTO) $(addprefix -Wl$(comma)--wrap=,dns_resolve_init \
+DOMSD_LDFLAGS = $(LTO) $(addprefix -Wl$(comma)--wrap=,dns_resolve_init \
     dns_resolve pmd_perf_estimate_tsc_frequency dfc_cache_init \
-    dp_netdev_input_outer_avx512)
-$(B)/bin/domsd: $(DOMSD_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) \
+    dp_netdev_input_outer_avx512 dpif_set_config)
+DOMSD_PARTS = $(DOMSD_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) \
     $(B)/obj/ovs-vswitchd.o $(B)/obj/ovs-uuid.o $(OVS_HOT_OBJS)
-	@$(link) $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(NUMA_LIBS) \
-	    $(OVS_BASE_LIBS)
+DOMSD_LIBS = $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(NUMA_LIBS) $(OVS_BASE_LIBS)
+# The second is for tests only; mk/tests.mk tells what is added to it.
+$(B)/bin/domsd $(TESTS)/domsd-hostile: LDFLAGS += $(DOMSD_LDFLAGS)
+$(B)/bin/domsd $(TESTS)/domsd-hostile: $(DOMSD_PARTS)
+	@$(link) $(DOMSD_LIBS)
 $(B)/bin/doms-ctl: $(CTL_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
 	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-watchdog: $(WATCHDOG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
@@ -197,6 +200,10 @@ $(B)/bin/doms-tap: $(TAP_OBJS) $(B)/lib/libdomsfront.a
 DPDK_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk))
 $(addprefix $(B)/obj/guestfront/setter/,vm.o vm-device.o vm-library.o): \
     CPPFLAGS += $(DPDK_CFLAGS)
+# Buffers that the VM's CPU has read are fetched to be written to.
+ifeq ($(shell uname -m),x86_64)
+$(B)/obj/guestfront/setter/queue-to-vm.o: CPPFLAGS += -mprfchw
+endif
 $(B)/bin/doms-setter: $(SETTER_OBJS) $(B)/lib/libdomsfront.a
 	@$(link) -lrte_vhost -lrte_eal -lseccomp -lpthread
 define link

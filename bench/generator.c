@@ -67,6 +67,9 @@ generator_option(struct generator_options *o, int opt, const char *value)
     case 'W':
         o->switch_tid = atoi(value);
         break;
+    case 'V':
+        o->sharing_tid = atoi(value);
+        break;
     case 'p':
         o->copied = true;
         break;
@@ -156,13 +159,17 @@ hop(struct generator *g, int from, struct traffic *traffic,
     return true;
 }
 
-/* Returns the milliseconds that thread 'tid', 0 for this one, has waited for a
- * CPU. */
-static double
-run_delay_ms(int tid)
+/* How long a thread has run and waited for a CPU, in milliseconds. */
+struct cpu_time {
+    double ran, waited;
+};
+
+/* Returns the times of thread 'tid', or of this one if that is 0. */
+static struct cpu_time
+cpu_time(int tid)
 {
     char path[64] = "/proc/thread-self/schedstat";
-    unsigned long long int delay_ns = 0;
+    unsigned long long int run_ns = 0, delay_ns = 0;
     FILE *file;
 
     if (tid) {
@@ -170,12 +177,24 @@ run_delay_ms(int tid)
     }
     file = fopen(path, "r");
     if (file) {
-        if (fscanf(file, "%*u %llu", &delay_ns) != 1) {
-            delay_ns = 0;
+        if (fscanf(file, "%llu %llu", &run_ns, &delay_ns) != 2) {
+            run_ns = delay_ns = 0;
         }
         fclose(file);
     }
-    return delay_ns / 1e6;
+    return (struct cpu_time){ run_ns / 1e6, delay_ns / 1e6 };
+}
+
+/* Returns the milliseconds, at 'now_ms', that the switch has waited for its CPU
+ * since some time. */
+static double
+switch_delay_ms(const struct generator_options *o, double now_ms)
+{
+    if (o->sharing_tid) {
+        return now_ms - cpu_time(o->switch_tid).ran
+               - cpu_time(o->sharing_tid).ran;
+    }
+    return o->switch_tid ? cpu_time(o->switch_tid).waited : 0;
 }
 
 /* Sends single frames both ways until the switch has learned where A and B
@@ -282,19 +301,18 @@ bench_round_trip(struct generator *g)
 static const char *
 measure(struct generator *g)
 {
-    int tid = g->o->switch_tid;
     uint64_t start = bench_now_ns();
     const char *why;
 
-    g->guest_delay_ms = -run_delay_ms(0);
-    g->switch_delay_ms = tid ? -run_delay_ms(tid) : 0;
+    g->guest_delay_ms = -cpu_time(0).waited;
+    g->switch_delay_ms = -switch_delay_ms(g->o, start / 1e6);
     bench_rate(g);
     /* Now, so that what drains is not counted. */
     g->mpps = g->n_received / g->seconds / 1e6;
     drain(g);
     why = bench_round_trip(g);
-    g->guest_delay_ms += run_delay_ms(0);
-    g->switch_delay_ms += tid ? run_delay_ms(tid) : 0;
+    g->guest_delay_ms += cpu_time(0).waited;
+    g->switch_delay_ms += switch_delay_ms(g->o, bench_now_ns() / 1e6);
     g->busy_ms = (bench_now_ns() - start) / 1e6;
     return why;
 }

@@ -15,6 +15,7 @@
  * Before that, frames go both ways until the switch has learned addresses and
  * has its flows.  The line also tells how long the generator's thread, and the
  * switch's, waited for their CPUs meanwhile: on an idle machine, hardly ever.
+ * Of a switch of two threads that share a CPU it tells how long neither ran.
  *
  * See bench/README.md for the options.
  */
@@ -42,11 +43,12 @@ struct generator_options {
     int cpu;              /* Of both guests. */
     int switch_cpu;       /* Of the switch. */
     int switch_tid;       /* Its thread, whose waiting is told; 0: none. */
+    int sharing_tid;      /* Another that shares its CPU; 0: none. */
     bool copied;          /* Frames are copied in and read, every byte. */
     bool tunnel;          /* B is the other end of a tunnel. */
 };
 
-#define GENERATOR_OPTIONS "s:t:c:C:W:pk:f:n:w:T"
+#define GENERATOR_OPTIONS "s:t:c:C:W:V:pk:f:n:w:T"
 
 /* How frames are sent and received at end 0, guest A, and 1, guest B. */
 struct generator_ends {

@@ -70,6 +70,7 @@ struct doms_pmd {
     size_t n_foreign_new; /* ... since the last 1024 turns. */
     unsigned int more_bursts; /* To take from a queue that has them. */
     unsigned int n_bursts;    /* Since it last looked at parked queues. */
+    unsigned int n_unyielded; /* Bursts since it last let others run. */
     bool has_worked;          /* It has received something. */
     bool has_slept;           /* It has wanted to, in these 1024 turns. */
     bool in_hurry;            /* Not to sleep before 1024 turns are over. */
@@ -124,6 +125,7 @@ void pmd_poll_hot(struct doms_pmd *);
 bool pmd_cool(struct doms_pmd *);
 
 /* pmd-sleep.c */
+void pmd_yield_after(struct doms_pmd *, unsigned int n_bursts);
 void pmd_hear_bell(struct doms_pmd *, struct doms_rxq *,
                    const struct doms_channel *,
                    const struct doms_channel_queue *);

@@ -7,12 +7,15 @@
 #include "doms/pmd-private.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include "dpif.h"
 #include "dpif-netdev-private-thread.h"
 #include "ovs-rcu.h"
+#include "smap.h"
 #include "util.h"
 
 /* After traffic, a thread polls for so long before it sleeps at all, ... */
@@ -30,6 +33,42 @@
 
 /* A thread that sleeps for long quiesces this often. */
 #define QUIESCE_NS (10 * NS_PER_MS)
+
+/* Yielding. */
+
+/* A thread that yields does so at the latest after so many bursts, so that
+ * whoever takes the frames out of a ring can do so before it is full. */
+#define BURSTS_A_YIELD 8
+
+/* Atomic: threads let others use their CPUs. */
+static bool is_yielding;
+
+/* Open vSwitch's, and what the linker puts in its place: settings of all its
+ * polling threads. */
+int __real_dpif_set_config(struct dpif *, const struct smap *config);
+int __wrap_dpif_set_config(struct dpif *, const struct smap *config);
+
+int
+__wrap_dpif_set_config(struct dpif *dpif, const struct smap *config)
+{
+    DOMS_WRITE_ONCE(is_yielding,
+                    smap_get_bool(config, "doms-pmd-yield", false));
+    return __real_dpif_set_config(dpif, config);
+}
+
+/* The calling thread, 'pmd', has received 'n_bursts' more: lets others use its
+ * CPU if it is time. */
+void
+pmd_yield_after(struct doms_pmd *pmd, unsigned int n_bursts)
+{
+    if (DOMS_READ_ONCE(is_yielding)) {
+        pmd->n_unyielded += n_bursts;
+        if (pmd->n_unyielded >= BURSTS_A_YIELD) {
+            pmd->n_unyielded = 0;
+            sched_yield();
+        }
+    }
+}
 
 /* Bells. */
 
@@ -260,7 +299,7 @@ void
 doms_pmd_sleep(uint64_t ns)
 {
     struct doms_pmd *pmd = pmd_self;
-    uint64_t now, quiet;
+    uint64_t now, quiet, spin;
 
     if (!pmd || pmd->n_foreign || pmd->n_foreign_new) {
         xnanosleep_no_quiesce(ns);
@@ -276,7 +315,14 @@ doms_pmd_sleep(uint64_t ns)
     } else if (pmd->n_hot) {
         pmd_poll_hot(pmd);
     }
-    if (pmd->in_hurry || pmd->has_worked || quiet < SPIN_NS) {
+    if (DOMS_READ_ONCE(is_yielding)) {
+        /* This is to others' good as much as to sleep for a while. */
+        pmd_yield_after(pmd, BURSTS_A_YIELD);
+        spin = QUIET_NS;
+    } else {
+        spin = SPIN_NS;
+    }
+    if (pmd->in_hurry || pmd->has_worked || quiet < spin) {
         return;
     }
     if (quiet < QUIET_NS

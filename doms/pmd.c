@@ -347,6 +347,7 @@ end_burst(struct doms_pmd *pmd, struct netdev_rxq *rxq, odp_port_t port_no,
           dp_netdev_input_func input)
 {
     pmd->has_worked = true;
+    pmd_yield_after(pmd, 1);
     if (OVS_UNLIKELY(has_loaded(pmd))) {
         return;
     }

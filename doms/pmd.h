@@ -19,7 +19,11 @@
  *     far apart while they stay quiet;
  *
  *   - a thread with many ports takes several bursts from a queue, if it has
- *     them, before Open vSwitch goes through the ports.
+ *     them, before Open vSwitch goes through the ports;
+ *
+ *   - a thread that finds little to do lets others use its CPU, if the user
+ *     says so (other_config:doms-pmd-yield): above all a doms-setter, whose
+ *     turn it is when this thread has nothing more to do for it.
  *
  * How it hooks in
  * ---------------

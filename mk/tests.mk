@@ -66,11 +66,27 @@ $(TESTS)/hostile-vhost $(TESTS)/vhost-echo: $(TESTS)/%: $(B)/obj/tests/local/%.o
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
+# A switch that has turned hostile, and who looks at a process from outside, of
+# the cases isolation-*.
+SEARCH_OBJS = $(B)/obj/tests/local/memory-search.o
+$(TESTS)/find-secret: $(B)/obj/tests/local/find-secret.o $(SEARCH_OBJS)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+$(B)/obj/tests/local/hostile-switch.o: \
+    CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare
+$(B)/obj/tests/local/hostile-switch.o: | $(OVS_STAMP)
+$(TESTS)/domsd-hostile: $(SEARCH_OBJS) $(B)/obj/tests/local/hostile-switch.o
+
 debian-ovs:
 	@mk/unpack-debian-ovs.sh $(BUILD)
+# The switch that maps its guests' memory, which a case compares with.
+debian-ovs-dpdk:
+	@mk/unpack-debian-ovs.sh $(BUILD) dpdk
 
-test-programs: all debian-ovs $(UNIT_TESTS) $(TESTS)/ring-stress \
-    $(TESTS)/hostile-guest $(TESTS)/hostile-vhost $(TESTS)/vhost-echo
+test-programs: all debian-ovs debian-ovs-dpdk $(UNIT_TESTS) \
+    $(TESTS)/ring-stress $(TESTS)/hostile-guest $(TESTS)/hostile-vhost \
+    $(TESTS)/vhost-echo $(TESTS)/find-secret $(TESTS)/domsd-hostile
 tsan-programs: $(TSAN_TESTS)
 
 check: deps lab-deps
@@ -131,4 +147,4 @@ $(FUZZERS): | fuzz-deps
 
 .PHONY: check check-unit check-local check-ovs check-ovs-all check-style \
     check-format check-cppcheck format fuzz fuzz-deps test-programs tsan-programs \
-    debian-ovs
+    debian-ovs debian-ovs-dpdk

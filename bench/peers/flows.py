@@ -80,4 +80,5 @@ CASES = {
     'flows-100000': (lambda: many(100000), 100000),
     'acl': (acl, 1000),
     'tunnel': (tunnel, 1),
+    's2h': (in_port, 1),
 }

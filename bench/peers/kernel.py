@@ -59,7 +59,7 @@ class KernelSwitch(Switch):
             self.ip(port, 'ip', 'link', 'set', 'dev', self.device(port), 'mtu',
                     str(mtu))
 
-    def prepare(self, case, size):
+    def prepare(self, case, size, guest):
         mtu = MTU if size <= 1500 else JUMBO_MTU
         if mtu != self.mtu:
             self.set_mtu(mtu)
@@ -124,8 +124,8 @@ class OvsKernelSwitch(KernelSwitch, OpenFlowSwitch):
             'debian-ovs/usr/lib/openvswitch-switch/ovs-vswitchd'),
             cpu=SWITCH_CPU)
 
-    def prepare(self, case, size):
-        KernelSwitch.prepare(self, case, size)
+    def prepare(self, case, size, guest):
+        KernelSwitch.prepare(self, case, size, guest)
         self.ovs.load('normal' if case in stacks.CASES else case)
 
 

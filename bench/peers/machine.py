@@ -74,12 +74,13 @@ def busy_ms():
 
 
 def polling_thread(pid):
-    """Returns the thread of process 'pid' that switches: one that polls, by
-    its name, or else the main thread."""
+    """Returns the thread of process 'pid' that moves frames: one that polls,
+    by its name, or else the main thread."""
     with contextlib.suppress(OSError):
         for tid in os.listdir('/proc/%d/task' % pid):
             name = read('/proc/%d/task/%s/comm' % (pid, tid))
-            if name.startswith(('pmd-c', 'rte-worker', 'lcore-worker')):
+            if name.startswith(('pmd-c', 'rte-worker', 'lcore-worker',
+                                'setter')):
                 return int(tid)
     return pid
 

@@ -37,6 +37,8 @@ class Ovs:
         self.pid = None      # The daemon's.
         self.table = None    # The case whose flows are there.
         self.awake = None
+        # How long it sleeps at most while it is measured, in us.
+        self.awake_sleep = '0'
 
     def tool(self, *command, text=None):
         return run(*command, netns=self.netns, env=self.environ, text=text)
@@ -153,7 +155,7 @@ class Ovs:
     def wake(self):
         if not self.awake:
             self.vsctl('set', 'Open_vSwitch', '.',
-                       'other_config:pmd-maxsleep="0"')
+                       'other_config:pmd-maxsleep="%s"' % self.awake_sleep)
             self.awake = True
 
     def rest(self):

@@ -8,12 +8,13 @@ import sys
 
 import gnuplot
 
-from . import flows, rounds, summary
+from . import flows, rounds, summary, switches
 
 COLOURS = {'doms': '#d1603d', 'doms-tap': '#d1603d', 'ovs-dpdk': '#5b8db8',
            'vhost-bridge': '#9bbfd9', 'memif': '#6aa36a',
            'linux-bridge': '#444444', 'ovs-tap': '#888888',
-           'ovs-tap-tso': '#bbbbbb', 'ovs-afxdp': '#b08ac0'}
+           'ovs-tap-tso': '#bbbbbb', 'ovs-afxdp': '#b08ac0',
+           'doms-setter': '#d1603d', 'doms-setter-apart': '#e8a98f'}
 # The simplest case that a switch can do, first to last.
 SIMPLEST = ('in_port', 'normal')
 
@@ -60,6 +61,8 @@ def by_case(runs, size):
     """The rows of all cases that an Open vSwitch does."""
     rows = []
     for case in flows.CASES:
+        if case == 's2h':
+            continue
         rows.append((case, lambda switch, case=case: spread(
             runs, switch, case, size, 'mpps')))
         if case in rounds.COPIED and size in rounds.COPIED_SIZES:
@@ -96,19 +99,52 @@ def panels(runs):
     text += panel('rr', 'requests and responses (1000/s)', names, [
         ('TCP', lambda switch: spread(runs, switch, 'rr', 0, 'transactions',
                                       scale=1e-3))])
-    # The last cell is for the key.
+    return text + key(runs)
+
+
+def key(runs):
+    """Returns the script of the last panel."""
     measured = {run['switch'] for run in runs}
-    return text + gnuplot.key_panel(
+    return gnuplot.key_panel(
         [(kind.title, COLOURS[kind.name]) for kind in rounds.SWITCHES
          if kind.name in measured])
 
 
+# The rings of the guests of case 's2h'.
+RINGS = (('split rings', 'built'), ('packed rings', 'packed'))
+
+
+def s2h_panels(runs):
+    """Guests with virtio-net, all switches with the same CPUs."""
+    names = [kind.name for kind in rounds.SWITCHES]
+    text = ''
+    for size in switches.DomsSetter.sizes:
+        text += panel('s2h%d' % size,
+                      '%d bytes, same CPUs (Mpps)' % size, names, [
+                          (label, lambda switch, size=size, kind=kind: spread(
+                              runs, switch, 's2h', size, 'mpps', kind))
+                          for label, kind in RINGS])
+    text += panel('s2htrip', 'round trip, 64 bytes, split rings (us)', names, [
+        (label, lambda switch, key=key: spread(
+            runs, switch, 's2h', 64, key, scale=1e-3))
+        for label, key in (('p50', 'rtt_p50_ns'), ('p99', 'rtt_p99_ns'))])
+    return text + key(runs)
+
+
 def draw(runs, folder):
-    """Draws the runs to plot.svg and plot.png in 'folder', and returns their
-    paths; none, having said why, if there is no gnuplot."""
+    """Draws the runs to plot.svg and plot.png in 'folder', those of case 's2h'
+    to plot-s2h.svg and plot-s2h.png, and returns the paths; none, having said
+    why, if there is no gnuplot."""
+    s2h = [run for run in runs if run['case'] == 's2h']
+    others = [run for run in runs if run['case'] != 's2h']
+    paths = []
     try:
-        return gnuplot.draw(panels(runs), '3,3', (1200, 900),
-                            os.path.join(folder, 'plot'))
+        if others:
+            paths += gnuplot.draw(panels(others), '3,3', (1200, 900),
+                                  os.path.join(folder, 'plot'))
+        if s2h:
+            paths += gnuplot.draw(s2h_panels(s2h), '2,2', (800, 600),
+                                  os.path.join(folder, 'plot-s2h'))
     except gnuplot.PlotError as error:
         print('bench: %s' % error, file=sys.stderr)
-        return []
+    return paths

@@ -18,7 +18,8 @@ from . import flows, kernel, machine, stacks, summary, switches
 from .machine import BenchError
 
 SWITCHES = (switches.Doms, switches.OvsDpdk, switches.VhostBridge,
-            switches.Memif, kernel.LinuxBridge, kernel.OvsTap,
+            switches.Memif, switches.DomsSetter, switches.DomsSetterApart,
+            kernel.LinuxBridge, kernel.OvsTap,
             kernel.OvsAfxdp, kernel.OvsTapTso, kernel.DomsTap)
 CASES = tuple(flows.CASES) + stacks.CASES
 # UDP has to look for its rate, which takes long: only if asked for.
@@ -27,6 +28,18 @@ SIZES = (64, 512, 1500, 9000)
 # Where guests copy frames in and read them whole, too.
 COPIED = ('in_port',)
 COPIED_SIZES = (512, 1500, 9000)
+# Where guests have packed rings, too.
+PACKED = ('s2h',)
+
+
+def guests_of(case, size):
+    """Returns the kinds of guests that a case is measured with."""
+    kinds = ['built']
+    if case in COPIED and size in COPIED_SIZES:
+        kinds.append('copied')
+    if case in PACKED:
+        kinds.append('packed')
+    return kinds
 
 
 class Rounds:
@@ -48,6 +61,9 @@ class Rounds:
         self.groups = list(self.all_groups())
         used = [switch for group in self.groups for switch in group[3]]
         self.switches = [s for s in self.switches if s in used]
+        lacks = switches.DomsSetterApart.lacks()
+        if 's2h' in args.cases and lacks:
+            self.say(lacks)
 
     def say(self, text):
         print('bench: %4d s  %s' % (time.monotonic() - self.began, text),
@@ -62,10 +78,7 @@ class Rounds:
         for sizes in (wanted, [0], large):
             for case in self.args.cases:
                 for size in sizes:
-                    for guest in ('built', 'copied'):
-                        if guest == 'copied' and (case not in COPIED or
-                                                  size not in COPIED_SIZES):
-                            continue
+                    for guest in guests_of(case, size):
                         able = [switch for switch in self.switches
                                 if switch.can(case, size, guest)]
                         if len(able) > 1 and any(
@@ -85,7 +98,7 @@ class Rounds:
                'time': datetime.datetime.now().isoformat('T', 'seconds')}
         steal = 0
         try:
-            switch.prepare(case, size)
+            switch.prepare(case, size, guest)
             switch.wake()
             steal = machine.steal_ms()
             run.update(switch.measure(case, size, guest, self.args.seconds))

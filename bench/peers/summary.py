@@ -6,7 +6,7 @@ the CPUs placed alike."""
 import json
 import statistics
 
-OURS = ('doms', 'doms-tap')
+OURS = ('doms', 'doms-tap', 'doms-setter')
 UNITS = {'tcp': 'gbps', 'udp': 'gbps', 'rr': 'transactions'}
 UNIT_NAMES = {'mpps': 'Mpps', 'gbps': 'Gbit/s', 'transactions': '1/s'}
 # What is told beside a case's own number; of these, less is better.

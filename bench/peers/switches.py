@@ -60,8 +60,9 @@ class Switch:
     def start(self):
         """Makes the switch."""
 
-    def prepare(self, case, size):
-        """Makes it ready for a case and frames of 'size' bytes."""
+    def prepare(self, case, size, guest):
+        """Makes it ready for a case, frames of 'size' bytes and a kind of
+        guests."""
 
     def wake(self):
         """It is measured now."""
@@ -71,6 +72,10 @@ class Switch:
 
     def pid(self):
         """Returns the process that switches, or None if it is the kernel."""
+        return None
+
+    def sharing_pid(self):
+        """Returns another process that switches on the same CPU, or None."""
         return None
 
     def about(self):
@@ -85,6 +90,8 @@ class Switch:
                  '-C', str(SWITCH_CPU)]
         if self.pid():
             words += ['-W', str(machine.polling_thread(self.pid()))]
+        if self.sharing_pid():
+            words += ['-V', str(machine.polling_thread(self.sharing_pid()))]
         words += ['-p'] if guest == 'copied' else []
         words += ['-T'] if case == 'tunnel' else []
         return parse(self.generate(words))
@@ -115,7 +122,7 @@ class OpenFlowSwitch(Switch):
              'acl', 'tunnel')
     ovs = None
 
-    def prepare(self, case, size):
+    def prepare(self, case, size, guest):
         self.ovs.load(case)
 
     def wake(self):
@@ -144,8 +151,8 @@ class Doms(OpenFlowSwitch):
             [port, '--', 'set', 'interface', port, 'type=doms',
              'mtu_request=%d' % MTU] for port in 'ab'])
 
-    def prepare(self, case, size):
-        super().prepare(case, size)
+    def prepare(self, case, size, guest):
+        super().prepare(case, size, guest)
         mtu = MTU if size <= 1500 else JUMBO_MTU
         if mtu != self.mtu:
             for port in 'ab':
@@ -163,6 +170,7 @@ class DpdkSwitch(Switch):
     """A switch whose guests are one process of DPDK's."""
 
     guest = None
+    guest_kind = 'built'
     ready = False
 
     def start_guest(self, frame, *devices):
@@ -188,11 +196,18 @@ class DpdkSwitch(Switch):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.socket(port))
 
-    def vhost_guest(self, frame, queue=1024):
+    def vhost_guest(self, frame, queue=1024, kind='built'):
         self.start_guest(frame, *[
             'net_virtio_user%d,path=%s,server=1,mrg_rxbuf=0,in_order=1,'
-            'queue_size=%d' % (i, self.socket(port), queue)
+            'packed_vq=%d,queue_size=%d'
+            % (i, self.socket(port), kind == 'packed', queue)
             for i, port in enumerate('ab')])
+        self.guest_kind = kind
+
+    def vhost_guest_of_kind(self, kind):
+        """Has the guests have packed rings, or split ones."""
+        if (kind == 'packed') != (self.guest_kind == 'packed'):
+            self.vhost_guest(self.mtu + 14, kind=kind)
 
     def socket(self, port):
         return os.path.join(self.settings.world.folder,
@@ -211,6 +226,8 @@ class DpdkSwitch(Switch):
 class OvsDpdk(DpdkSwitch, OpenFlowSwitch):
     name = 'ovs-dpdk'
     title = 'OVS-DPDK, vhost-user'
+    cases = OpenFlowSwitch.cases + ('s2h',)
+    guests = ('built', 'copied', 'packed')
 
     def start(self):
         s = self.settings
@@ -238,8 +255,8 @@ class OvsDpdk(DpdkSwitch, OpenFlowSwitch):
              'options:vhost-server-path=' + self.socket(port)]
             for port in 'ab'])
 
-    def prepare(self, case, size):
-        OpenFlowSwitch.prepare(self, case, size)
+    def prepare(self, case, size, guest):
+        OpenFlowSwitch.prepare(self, case, size, guest)
         mtu = MTU if size <= 1500 else JUMBO_MTU
         if mtu != self.mtu:
             for port in 'ab':
@@ -247,6 +264,96 @@ class OvsDpdk(DpdkSwitch, OpenFlowSwitch):
                                'mtu_request=%d' % mtu)
             self.vhost_guest(mtu + 14)
             self.mtu = mtu
+        self.vhost_guest_of_kind(guest)
+
+
+class DomsSetter(DpdkSwitch, OpenFlowSwitch):
+    """DomS, with a doms-setter for the same guests that OVS-DPDK has, on the
+    CPU of the switch: both yield it to each other."""
+
+    name = 'doms-setter'
+    title = 'DomS, doms-setter'
+    cases = ('s2h',)
+    guests = ('built', 'packed')
+    sizes = (64, 1500)
+    setter_cpu = SWITCH_CPU
+    yields = True
+    setter = None
+
+    def start(self):
+        s = self.settings
+        self.ovs = Ovs(s.world, s.build, self.name,
+                       {'pmd-cpu-mask': '0x%x' % (1 << SWITCH_CPU),
+                        'doms-pmd-yield': str(self.yields).lower()})
+        if self.yields:
+            # The switch yields only when it may also sleep.
+            self.ovs.awake_sleep = '100'
+        self.ovs.start_domsd(os.path.join(TOP, 'tools/doms-local'))
+        self.mtu = MTU
+        self.vhost_guest(1514 + 100)
+        self.ovs.add_bridge(*[
+            [port, '--', 'set', 'interface', port, 'type=doms',
+             'mtu_request=%d' % MTU] for port in 'ab'])
+        self.setter = s.world.start(
+            self.name, os.path.join(s.build, 'release/bin/doms-setter'),
+            *(['--yield'] if self.yields else []), '--user', 'root',
+            '--arena', '128K',
+            '--cpu', str(self.setter_cpu), '--socket',
+            os.path.join(self.ovs.rundir, 'doms.sock'),
+            *['%s=%s,mode=client' % (port, self.socket(port))
+              for port in 'ab'])
+
+    def prepare(self, case, size, guest):
+        OpenFlowSwitch.prepare(self, case, size, guest)
+        check_alive(self.setter)
+        self.vhost_guest_of_kind(guest)
+
+    def wake(self):
+        super().wake()
+        if self.yields:
+            # The scheduler's default policy gives the CPU back to a thread
+            # that yields, until all have used it equally long.
+            for pid in (self.pid(), self.setter.pid):
+                os.sched_setscheduler(machine.polling_thread(pid),
+                                      os.SCHED_FIFO, os.sched_param(1))
+
+    def rest(self):
+        if self.yields:
+            for pid in (self.pid(), self.setter.pid):
+                os.sched_setscheduler(machine.polling_thread(pid),
+                                      os.SCHED_OTHER, os.sched_param(0))
+        super().rest()
+
+    def sharing_pid(self):
+        return self.setter.pid if self.setter_cpu == SWITCH_CPU else None
+
+    def about(self):
+        return dict(self.ovs.settings, cpus='guests %d, switch %d, setter %d'
+                    % (GUEST_CPU, SWITCH_CPU, self.setter_cpu),
+                    setter=' '.join(self.setter.args))
+
+
+class DomsSetterApart(DomsSetter):
+    """The same with a CPU for each of both."""
+
+    name = 'doms-setter-apart'
+    title = 'DomS, doms-setter on a CPU of its own'
+    setter_cpu = 2
+    yields = False
+
+    @staticmethod
+    def lacks():
+        """Returns why this machine cannot run it, or None."""
+        cpus = os.sched_getaffinity(0)
+        if DomsSetterApart.setter_cpu in cpus:
+            return None
+        return ('%s: not measured: it takes CPU %d, and there are only %s; '
+                'what is measured has the setter and the switch share CPU %d'
+                % (DomsSetterApart.title, DomsSetterApart.setter_cpu,
+                   ', '.join(map(str, sorted(cpus))), SWITCH_CPU))
+
+    def can(self, case, size, guest):
+        return not self.lacks() and super().can(case, size, guest)
 
 
 class Forwarder(DpdkSwitch):
@@ -261,7 +368,7 @@ class Forwarder(DpdkSwitch):
         self.wait_for_guest()
         self.rest()
 
-    def prepare(self, case, size):
+    def prepare(self, case, size, guest):
         mtu = MTU if size <= 1500 else JUMBO_MTU
         if mtu != self.mtu:
             self.start_both(mtu)

@@ -35,6 +35,11 @@ enum {
     OPT_DETACH,
 };
 
+/* Who yields keeps nobody from the CPU by polling, and would let the switch's
+ * thread, which shares it, fall asleep by sleeping. */
+#define YIELD_SPIN_US 2000
+#define SPIN_UNSET UINT32_MAX
+
 static const struct option long_options[] = {
     { "socket", required_argument, NULL, OPT_SOCKET },
     { "cpu", required_argument, NULL, OPT_CPU },
@@ -252,7 +257,7 @@ set_defaults(struct options *o)
     memset(o, 0, sizeof *o);
     o->front.features = DOMSFRONT_F_CSUM | DOMSFRONT_F_TSO
                         | DOMSFRONT_F_DOORBELL;
-    o->worker.idle.spin_us = DOMSFRONT_SPIN_US;
+    o->worker.idle.spin_us = SPIN_UNSET;
     o->worker.idle.max_sleep_us = DOMSFRONT_MAX_SLEEP_US;
     o->worker.idle.block_after_us = DOMSFRONT_BLOCK_AFTER_US;
     o->hold_us = 3000000;
@@ -347,6 +352,10 @@ parse_options(int argc, char *argv[], struct options *o)
     }
     if (!o->n_vms) {
         die("no VM is named; see doms-setter --help");
+    }
+    if (o->worker.idle.spin_us == SPIN_UNSET) {
+        o->worker.idle.spin_us = o->worker.yield ? YIELD_SPIN_US
+                                                 : DOMSFRONT_SPIN_US;
     }
     /* Blocking comes after sleeping has reached its longest. */
     if (o->worker.idle.block_after_us < o->worker.idle.spin_us) {

@@ -241,8 +241,9 @@ send_plain(struct queue *q, unsigned int done, unsigned int n, uint32_t room)
     return placed;
 }
 
-/* Moves frames from the VM to the switch.  Returns true if there were any. */
-bool
+/* Moves frames from the VM to the switch.  Returns how many of the VM's buffers
+ * that took. */
+unsigned int
 queue_run_from_vm__(struct queue *q)
 {
     uint32_t room = __atomic_load_n(q->room, __ATOMIC_RELAXED);
@@ -273,5 +274,5 @@ queue_run_from_vm__(struct queue *q)
         queue_notify__(q, qv);
     }
     queue_look_for_fault__(q, QUEUE_FROM_VM);
-    return done > 0;
+    return done;
 }

@@ -151,8 +151,8 @@ give(struct queue *q, const struct domsfront_frame *frame, unsigned int *n,
 }
 
 /* Gives the held frames to the VM, as far as it has buffers for them.  Returns
- * true if there were any. */
-static bool
+ * how many buffers that took. */
+static unsigned int
 give_held(struct queue *q)
 {
     struct queue_virtq *qv = &q->virtqs[QUEUE_TO_VM];
@@ -186,7 +186,7 @@ give_held(struct queue *q)
         queue_count__(&q->counters.to_bytes, bytes);
     }
     queue_look_for_fault__(q, QUEUE_TO_VM);
-    return n > 0;
+    return n;
 }
 
 /* Gives back what is held. */
@@ -197,29 +197,30 @@ queue_release_held__(struct queue *q)
     domsfront_rx_release(q->front, q->index);
 }
 
-/* Moves frames from the switch to the VM.  Returns true if there were any. */
-bool
+/* Moves frames from the switch to the VM.  Returns how many of the VM's buffers
+ * that took, or of frames that nobody could take. */
+unsigned int
 queue_run_to_vm__(struct queue *q)
 {
     bool live = q->virtqs[QUEUE_TO_VM].live;
-    bool worked;
+    unsigned int n;
 
     if (!q->n_held) {
         q->n_held = domsfront_rx_burst(q->front, q->index, q->held,
                                        QUEUE_BURST);
         if (!q->n_held) {
-            return false;
+            return 0;
         }
     }
     if (live) {
-        worked = give_held(q);
+        n = give_held(q);
     } else {
-        queue_count__(&q->counters.to_no_driver, q->n_held - q->held_first);
+        n = q->n_held - q->held_first;
+        queue_count__(&q->counters.to_no_driver, n);
         q->held_first = q->n_held;
-        worked = true;
     }
     if (q->held_first == q->n_held) {
         queue_release_held__(q);
     }
-    return worked;
+    return n;
 }

@@ -51,15 +51,15 @@ queue_look_for_fault__(struct queue *q, unsigned int i)
     }
 }
 
-/* Moves frames both ways, a burst at most.  Returns true if there were any.
- * For the queue's worker, which need not hold 'q'. */
-bool
+/* Moves frames both ways, a burst at most.  Returns how many, or 1 if somebody
+ * else holds 'q'.  For the queue's worker, which need not hold it. */
+unsigned int
 queue_poll(struct queue *q)
 {
-    bool worked = false;
+    unsigned int n = 0;
 
     if (!queue_try_lock(q)) {
-        return true;
+        return 1;
     }
     for (int i = 0; i < QUEUE_N_VIRTQS; i++) {
         if (q->virtqs[i].live) {
@@ -72,13 +72,13 @@ queue_poll(struct queue *q)
             queue_release_held__(q);
         }
     } else {
-        worked = queue_run_to_vm__(q);
+        n = queue_run_to_vm__(q);
         if (q->virtqs[QUEUE_FROM_VM].live) {
-            worked |= queue_run_from_vm__(q);
+            n += queue_run_from_vm__(q);
         }
     }
     queue_unlock(q);
-    return worked;
+    return n;
 }
 
 /* Asks the VM's driver for a notification of the next buffer.  Returns false

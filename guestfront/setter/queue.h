@@ -85,7 +85,7 @@ struct queue {
     struct queue_counters counters;
 } __attribute__((aligned(DOMS_LINE_PAIR)));
 
-bool queue_poll(struct queue *);
+unsigned int queue_poll(struct queue *);
 bool queue_arm(struct queue *);
 void queue_reset(struct queue *);
 
@@ -127,10 +127,10 @@ void queue_notify__(struct queue *, struct queue_virtq *);
 void queue_look_for_fault__(struct queue *, unsigned int i);
 
 /* queue-from-vm.c */
-bool queue_run_from_vm__(struct queue *);
+unsigned int queue_run_from_vm__(struct queue *);
 
 /* queue-to-vm.c */
-bool queue_run_to_vm__(struct queue *);
+unsigned int queue_run_to_vm__(struct queue *);
 void queue_release_held__(struct queue *);
 
 #endif /* queue.h */

@@ -16,6 +16,14 @@
 /* While there are frames, how often the worker looks at anything else. */
 #define ROUNDS_A_LOOK 16
 
+/* A worker that yields does so after a round that moved fewer frames than that,
+ * since there will hardly be more, ... */
+#define FRAMES_A_ROUND 16
+
+/* ... and at the latest after so many rounds: whoever shares its CPU finds what
+ * was moved while it is still in the cache, and rings do not become full. */
+#define ROUNDS_A_YIELD 8
+
 /* How long a worker sleeps at most while a ring to the switch is full. */
 #define FULL_SLEEP_US 50
 
@@ -95,16 +103,16 @@ worker_wake(struct queue *q)
     }
 }
 
-/* Polls all queues of 'w' once.  Returns true if there was anything. */
-static bool
+/* Polls all queues of 'w' once.  Returns how many frames that moved. */
+static unsigned int
 poll_queues(struct worker *w)
 {
-    bool worked = false;
+    unsigned int n = 0;
 
     for (unsigned int i = 0; i < w->n; i++) {
-        worked |= queue_poll(w->queues[i]);
+        n += queue_poll(w->queues[i]);
     }
-    return worked;
+    return n;
 }
 
 /* Returns true if a queue of 'w' waits for room in the switch's ring. */
@@ -198,7 +206,7 @@ run(void *worker_)
     struct worker *w = worker_;
     struct domsfront_idle *idle;
     uint64_t idle_since = 0;
-    unsigned int rounds = 0;
+    unsigned int rounds = 0, unyielded = 0;
 
     /* Short sleeps are to be short. */
     prctl(PR_SET_TIMERSLACK, 1000);
@@ -211,12 +219,14 @@ run(void *worker_)
         return NULL;
     }
     while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED)) {
-        bool worked = poll_queues(w);
+        unsigned int n = poll_queues(w);
 
-        if (!worked || ++rounds % ROUNDS_A_LOOK == 0) {
-            wait(w, idle, worked, &idle_since);
+        if (!n || ++rounds % ROUNDS_A_LOOK == 0) {
+            wait(w, idle, n > 0, &idle_since);
         }
-        if (w->config->yield && !worked) {
+        if (w->config->yield
+            && (n < FRAMES_A_ROUND || ++unyielded >= ROUNDS_A_YIELD)) {
+            unyielded = 0;
             sched_yield();
         }
     }

@@ -16,6 +16,9 @@
 
 #define PATIENCE_MS 8000
 
+/* The command line's number, for who wants an address. */
+static uint64_t address;
+
 static uint64_t
 now_ms(void)
 {
@@ -358,6 +361,45 @@ bad_driver(unsigned int number)
     await_end();
 }
 
+/* A driver that wants what is at 'address', which is not its own: to send it,
+ * and to have frames written there.  The case has frames come. */
+
+static void
+read_at(unsigned int number)
+{
+    (void) number;
+    set_up();
+    send_frame();
+    *desc(1, 0) = (struct vring_desc){ .addr = address, .len = 76 };
+    offer();
+    await_end();
+}
+
+static void
+write_at(unsigned int number)
+{
+    struct vring_avail *avail = (void *) (memory + RING(0) + AVAIL);
+    struct vring_used *used = (void *) (memory + RING(0) + USED);
+
+    (void) number;
+    *desc(0, 0) = (struct vring_desc){ .addr = DATA + 4096,
+                                       .len = 4096,
+                                       .flags = VRING_DESC_F_WRITE };
+    *desc(0, 1) = (struct vring_desc){ .addr = address,
+                                       .len = 4096,
+                                       .flags = VRING_DESC_F_WRITE };
+    avail->ring[1] = 1;
+    avail->idx = 2;
+    set_up();
+    send_frame();
+    printf("ready\n");
+    fflush(stdout);
+    await_end();
+    if (__atomic_load_n(&used->idx, __ATOMIC_ACQUIRE) > 1) {
+        die("a frame was written to where it must not");
+    }
+}
+
 static const struct {
     const char *name;
     void (*function)(unsigned int number);
@@ -369,6 +411,8 @@ static const struct {
     { "bad-message", bad_message },
     { "odd-order", odd_order },
     { "bad-driver", bad_driver },
+    { "read-at", read_at },
+    { "write-at", write_at },
 };
 
 int
@@ -376,6 +420,7 @@ main(int argc, char *argv[])
 {
     unsigned int number = argc > 3 ? atoi(argv[3]) : 0;
 
+    address = argc > 3 ? strtoull(argv[3], NULL, 0) : 0;
     if (argc < 3) {
         die("usage: hostile-vhost SOCKET WHAT [NUMBER]");
     }
