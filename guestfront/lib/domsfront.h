@@ -233,11 +233,13 @@ int domsfront_send(struct domsfront *, unsigned int queue,
 
 /* How a thread waits.  It polls for 'spin_us' after the last frame, then
  * sleeps in steps that double up to 'max_sleep_us'.  After 'block_after_us' it
- * announces itself asleep on queues with a doorbell, and blocks. */
+ * announces itself asleep on queues with a doorbell, and blocks.  With 'yield',
+ * it lets others use its CPU while it polls in vain. */
 struct domsfront_idle_config {
     uint32_t spin_us;        /* Microseconds. */
     uint32_t max_sleep_us;   /* Microseconds, at least 1. */
     uint32_t block_after_us; /* Microseconds since the last frame. */
+    bool yield;              /* Share the CPU. */
 };
 
 #define DOMSFRONT_SPIN_US 20

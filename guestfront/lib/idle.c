@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -240,7 +241,11 @@ domsfront_idle_wait(struct domsfront_idle *idle,
     }
     if (worked || now - idle->since < config->spin_us) {
         if (++idle->calls < CALLS_A_POLL) {
-            cpu_pause();
+            if (config->yield && !worked) {
+                sched_yield();
+            } else {
+                cpu_pause();
+            }
             return;
         }
     } else {

@@ -27,6 +27,7 @@ enum {
     OPT_NO_DOORBELL,
     OPT_NO_OFFLOADS,
     OPT_SPIN,
+    OPT_YIELD,
     OPT_SLEEP,
     OPT_PIDFILE,
     OPT_UP,
@@ -44,6 +45,7 @@ static const struct option long_options[] = {
     { "no-doorbell", no_argument, NULL, OPT_NO_DOORBELL },
     { "no-offloads", no_argument, NULL, OPT_NO_OFFLOADS },
     { "spin-us", required_argument, NULL, OPT_SPIN },
+    { "yield", no_argument, NULL, OPT_YIELD },
     { "max-sleep-us", required_argument, NULL, OPT_SLEEP },
     { "pidfile", required_argument, NULL, OPT_PIDFILE },
     { "up", no_argument, NULL, OPT_UP },
@@ -73,6 +75,7 @@ print_help(void)
          "  --no-offloads      no checksum and segmentation offloads\n"
          "  --no-doorbell      never block when idle, sleep only\n"
          "  --spin-us N        poll for N microseconds before any sleep\n"
+         "  --yield            while polling, let others use the CPU\n"
          "  --max-sleep-us N   sleep for at most N microseconds\n"
          "  --pidfile FILE     write the process's number to FILE\n"
          "  --detach           go to the background, log to syslog\n"
@@ -234,6 +237,9 @@ take_option(struct options *o, int c)
         break;
     case OPT_SPIN:
         o->idle.spin_us = parse_number("spin-us", optarg, 0, 1000000, false);
+        break;
+    case OPT_YIELD:
+        o->idle.yield = true;
         break;
     case OPT_SLEEP:
         o->idle.max_sleep_us = parse_number("max-sleep-us", optarg, 1, 1000000,

@@ -537,7 +537,7 @@ static void *
 ring_later(void *unused)
 {
     (void) unused;
-    AWAIT(doms_queue_peer_wants_bell(&conn.q[0]), sched_yield());
+    AWAIT(DOMS_READ_ONCE(*conn.q[0].peer_asleep), sched_yield());
     assert_true(doms_ring_write(&conn.q[0].tx, big, 60, 0));
     doms_ring_publish(&conn.q[0].tx);
     assert_true(doms_queue_peer_wants_bell(&conn.q[0]));
