@@ -235,6 +235,8 @@ ATTACKS = (
     ('unknown-extra', 'closed', None),
     ('unknown-gso', 'closed', None),
     ('race', 'closed', None),
+    ('rx-far', 'closed', None),
+    ('rx-no-grant', 'answered -1', 'tx_bad_grants'),
     ('no-grant', 'answered -1', 'rx_bad_grants'),
     ('runt', 'answered -1', 'rx_bad_offload'),
     ('false-gso', 'answered 0', 'rx_bad_offload'),
@@ -252,6 +254,8 @@ def netif_hostile(lab):
     before = lab.counters()
     epoch = doms.ports()[port_of(a)]['epoch']
     b.run('echo vif-0 >/sys/bus/xen/drivers/vif/unbind')
+    # Asks all guests who has an address that none has.
+    a.start('ping -i 0.2 -c 10000 10.0.0.99')
     for attack, outcome, counter in ATTACKS:
         old = doms.ports()[port_of(b)]
         said = b.run('bad-netfront ' + attack).strip()
