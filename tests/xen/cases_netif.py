@@ -137,6 +137,10 @@ def netif_queues(lab):
     a.reach('10.0.0.2')
     port = doms.ports()[port_of(a)]
     check(port['queues']['channel'] == 2, 'not two queues: %s' % port)
+    # One thread that polls would send by one queue.
+    for guest in a, b:
+        doms.vsctl('set Interface %s other_config:tx-steering=hash'
+                   % port_of(guest))
     b.serve()
     result = {'mbit': mbit(a.iperf('10.0.0.2', 4, '-P 8'))}
     for guest in a, b:
@@ -144,7 +148,8 @@ def netif_queues(lab):
                           '/proc/interrupts').splitlines()
         counts = [sum(map(int, re.findall(r' (\d+)(?= )', line)))
                   for line in lines]
-        check(len(counts) == 4, 'not two split event channels: %s' % lines)
+        check(len(counts) == 4 and min(counts) > 0,
+              'not two queues of two event channels: %s' % lines)
         result['events_' + guest.name] = '/'.join(map(str, counts))
     check_ports(doms, (a, b))
     return result
