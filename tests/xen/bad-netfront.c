@@ -91,7 +91,9 @@ wait_for(int state, bool or_answer)
         if (read_int(back, "state") == state) {
             return true;
         }
-        if (or_answer && *(volatile RING_IDX *) &tx->rsp_prod) {
+        if (or_answer
+            && (*(volatile RING_IDX *) &tx->rsp_prod
+                || *(volatile RING_IDX *) &rx->rsp_prod)) {
             return false;
         }
         usleep(10000);
@@ -254,6 +256,22 @@ false_gso(void)
     push(0);
 }
 
+/* For what others send to this guest: */
+
+static void
+rx_far(void)
+{
+    *(volatile RING_IDX *) &rx->req_prod = 257;
+}
+
+static void
+rx_no_grant(void)
+{
+    rx->ring[0].req.gref = page_ref + 1000;
+    atomic_thread_fence(memory_order_release);
+    *(volatile RING_IDX *) &rx->req_prod = 1;
+}
+
 /* Rewrites requests that have been pushed. */
 static atomic_bool racing = true;
 
@@ -303,6 +321,8 @@ static const struct {
     { "no-grant", no_grant },
     { "runt", runt },
     { "false-gso", false_gso },
+    { "rx-far", rx_far },
+    { "rx-no-grant", rx_no_grant },
     { "race", race },
 };
 
@@ -323,7 +343,8 @@ main(int argc, char *argv[])
             if (wait_for(CLOSING, attacks[i].run != race)) {
                 puts("closed");
             } else {
-                printf("answered %d\n", tx->ring[0].rsp.status);
+                printf("answered %d\n", rx->rsp_prod ? rx->ring[0].rsp.status
+                                                     : tx->ring[0].rsp.status);
             }
             write_int("state", CLOSED);
             wait_for(CLOSED, false);

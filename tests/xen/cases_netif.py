@@ -137,6 +137,10 @@ def netif_queues(lab):
     a.reach('10.0.0.2')
     port = doms.ports()[port_of(a)]
     check(port['queues']['channel'] == 2, 'not two queues: %s' % port)
+    # One thread that polls would send by one queue.
+    for guest in a, b:
+        doms.vsctl('set Interface %s other_config:tx-steering=hash'
+                   % port_of(guest))
     b.serve()
     result = {'mbit': mbit(a.iperf('10.0.0.2', 4, '-P 8'))}
     for guest in a, b:
@@ -144,7 +148,8 @@ def netif_queues(lab):
                           '/proc/interrupts').splitlines()
         counts = [sum(map(int, re.findall(r' (\d+)(?= )', line)))
                   for line in lines]
-        check(len(counts) == 4, 'not two split event channels: %s' % lines)
+        check(len(counts) == 4 and min(counts) > 0,
+              'not two queues of two event channels: %s' % lines)
         result['events_' + guest.name] = '/'.join(map(str, counts))
     check_ports(doms, (a, b))
     return result
@@ -235,6 +240,8 @@ ATTACKS = (
     ('unknown-extra', 'closed', None),
     ('unknown-gso', 'closed', None),
     ('race', 'closed', None),
+    ('rx-far', 'closed', None),
+    ('rx-no-grant', 'answered -1', 'tx_bad_grants'),
     ('no-grant', 'answered -1', 'rx_bad_grants'),
     ('runt', 'answered -1', 'rx_bad_offload'),
     ('false-gso', 'answered 0', 'rx_bad_offload'),
@@ -252,6 +259,8 @@ def netif_hostile(lab):
     before = lab.counters()
     epoch = doms.ports()[port_of(a)]['epoch']
     b.run('echo vif-0 >/sys/bus/xen/drivers/vif/unbind')
+    # Asks all guests who has an address that none has.
+    a.start('ping -i 0.2 -c 10000 10.0.0.99')
     for attack, outcome, counter in ATTACKS:
         old = doms.ports()[port_of(b)]
         said = b.run('bad-netfront ' + attack).strip()
