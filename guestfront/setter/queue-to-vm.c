@@ -163,7 +163,9 @@ give_held(struct queue *q)
 
     virtq_take(&qv->ring, want);
     for (unsigned int i = 0; i < qv->ring.n && i < want; i++) {
+        /* The header's line, and the frame's first. */
         __builtin_prefetch(virtq_buf(&qv->ring, i)->data, 1);
+        __builtin_prefetch(virtq_buf(&qv->ring, i)->data + 64, 1);
         __builtin_prefetch(q->held[q->held_first + i].data);
     }
     while (q->held_first < q->n_held) {
