@@ -170,7 +170,16 @@ give_held(struct queue *q)
     }
     while (q->held_first < q->n_held) {
         const struct domsfront_frame *frame = &q->held[q->held_first];
-        enum queue_outcome__ outcome = give(q, frame, &n, written);
+        enum queue_outcome__ outcome;
+
+        if (n + 1 < qv->ring.n && q->held_first + 1 < q->n_held) {
+            const struct virtq_buf *next = virtq_buf(&qv->ring, n + 1);
+            uint32_t length = frame[1].length;
+
+            length = length < next->length ? length : next->length;
+            COPY_FETCH_AHEAD(next->data, length, 1);
+        }
+        outcome = give(q, frame, &n, written);
 
         if (outcome == QUEUE_WAITS) {
             break;
