@@ -22,7 +22,7 @@
 
 /* ... and at the latest after so many rounds: whoever shares its CPU finds what
  * was moved while it is still in the cache, and rings do not become full. */
-#define ROUNDS_A_YIELD 4
+#define ROUNDS_A_YIELD 8
 
 /* If it has nothing for the switch, the next frame of a VM's is waited for
  * during so many rounds, a microsecond or two.  Else most frames would come
