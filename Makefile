@@ -187,8 +187,8 @@ DOMSD_PARTS = $(DOMSD_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) \
     $(B)/obj/ovs-vswitchd.o $(B)/obj/ovs-uuid.o $(OVS_HOT_OBJS)
 DOMSD_LIBS = $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(NUMA_LIBS) $(OVS_BASE_LIBS)
 # The second is for tests only; mk/tests.mk tells what is added to it.
-$(B)/bin/domsd $(TESTS)/domsd-hostile: LDFLAGS += $(DOMSD_LDFLAGS)
-$(B)/bin/domsd $(TESTS)/domsd-hostile: $(DOMSD_PARTS)
+$(B)/bin/domsd $(TESTS)/hostile/domsd: LDFLAGS += $(DOMSD_LDFLAGS)
+$(B)/bin/domsd $(TESTS)/hostile/domsd: $(DOMSD_PARTS)
 	@$(link) $(DOMSD_LIBS)
 $(B)/bin/doms-ctl: $(CTL_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
 	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)

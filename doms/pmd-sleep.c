@@ -38,7 +38,7 @@
 
 /* A thread that yields does so at the latest after so many bursts, so that
  * whoever takes the frames out of a ring can do so before it is full. */
-#define BURSTS_A_YIELD 8
+#define BURSTS_A_YIELD 16
 
 /* Atomic: threads let others use their CPUs. */
 static bool is_yielding;

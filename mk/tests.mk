@@ -76,7 +76,7 @@ $(TESTS)/find-secret: $(B)/obj/tests/local/find-secret.o $(SEARCH_OBJS)
 $(B)/obj/tests/local/hostile-switch.o: \
     CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare
 $(B)/obj/tests/local/hostile-switch.o: | $(OVS_STAMP)
-$(TESTS)/domsd-hostile: $(SEARCH_OBJS) $(B)/obj/tests/local/hostile-switch.o
+$(TESTS)/hostile/domsd: $(SEARCH_OBJS) $(B)/obj/tests/local/hostile-switch.o
 
 debian-ovs:
 	@mk/unpack-debian-ovs.sh $(BUILD)
@@ -86,7 +86,7 @@ debian-ovs-dpdk:
 
 test-programs: all debian-ovs debian-ovs-dpdk $(UNIT_TESTS) \
     $(TESTS)/ring-stress $(TESTS)/hostile-guest $(TESTS)/hostile-vhost \
-    $(TESTS)/vhost-echo $(TESTS)/find-secret $(TESTS)/domsd-hostile
+    $(TESTS)/vhost-echo $(TESTS)/find-secret $(TESTS)/hostile/domsd
 tsan-programs: $(TSAN_TESTS)
 
 check: deps lab-deps

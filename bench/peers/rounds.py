@@ -102,6 +102,8 @@ class Rounds:
             switch.wake()
             steal = machine.steal_ms()
             run.update(switch.measure(case, size, guest, self.args.seconds))
+            # The generator knows nothing of rings.
+            run['guest'] = guest
         except BenchError as error:
             run['error'] = str(error)
             self.say('%s, %s %d: %s' % (switch.name, case, size, error))

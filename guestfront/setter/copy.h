@@ -38,4 +38,19 @@ copy_bytes(uint8_t *dst, const uint8_t *src, uint32_t n)
     }
 }
 
+/* The lines of a frame that are fetched ahead: bytes from the first to the
+ * last. */
+#define COPY_AHEAD_FIRST 128
+#define COPY_AHEAD_LAST 2048
+
+/* Fetches the lines of a frame of 'n' bytes at 'p' that is to be copied next, or
+ * copied to next, but not the first two.  A processor waits for the lines that
+ * it writes to one after the other, unless they are fetched. */
+#define COPY_FETCH_AHEAD(P, N, WRITE)                                         \
+    for (uint32_t copy_ofs__ = COPY_AHEAD_FIRST;                              \
+         copy_ofs__ < (N) && copy_ofs__ < COPY_AHEAD_LAST;                    \
+         copy_ofs__ += 64) {                                                  \
+        __builtin_prefetch((P) + copy_ofs__, WRITE);                          \
+    }
+
 #endif /* copy.h */

@@ -231,6 +231,11 @@ send_plain(struct queue *q, unsigned int done, unsigned int n, uint32_t room)
     }
     placed = domsfront_tx_place(q->front, q->index, lengths, places, wanted);
     for (unsigned int i = 0; i < placed; i++) {
+        if (i + 1 < placed) {
+            const struct virtq_buf *next = virtq_buf(v, done + i + 1);
+
+            COPY_FETCH_AHEAD(next->data, next->length, 0);
+        }
         copy_out(v, virtq_buf(v, done + i), q->header_size, places[i],
                  lengths[i]);
         bytes += lengths[i];

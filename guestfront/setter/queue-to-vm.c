@@ -163,12 +163,23 @@ give_held(struct queue *q)
 
     virtq_take(&qv->ring, want);
     for (unsigned int i = 0; i < qv->ring.n && i < want; i++) {
+        /* The header's line, and the frame's first. */
         __builtin_prefetch(virtq_buf(&qv->ring, i)->data, 1);
+        __builtin_prefetch(virtq_buf(&qv->ring, i)->data + 64, 1);
         __builtin_prefetch(q->held[q->held_first + i].data);
     }
     while (q->held_first < q->n_held) {
         const struct domsfront_frame *frame = &q->held[q->held_first];
-        enum queue_outcome__ outcome = give(q, frame, &n, written);
+        enum queue_outcome__ outcome;
+
+        if (n + 1 < qv->ring.n && q->held_first + 1 < q->n_held) {
+            const struct virtq_buf *next = virtq_buf(&qv->ring, n + 1);
+            uint32_t length = frame[1].length;
+
+            length = length < next->length ? length : next->length;
+            COPY_FETCH_AHEAD(next->data, length, 1);
+        }
+        outcome = give(q, frame, &n, written);
 
         if (outcome == QUEUE_WAITS) {
             break;

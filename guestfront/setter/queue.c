@@ -61,6 +61,7 @@ queue_poll(struct queue *q)
     if (!queue_try_lock(q)) {
         return 1;
     }
+    q->has_sent = false;
     for (int i = 0; i < QUEUE_N_VIRTQS; i++) {
         if (q->virtqs[i].live) {
             virtq_disarm(&q->virtqs[i].ring);
@@ -74,7 +75,10 @@ queue_poll(struct queue *q)
     } else {
         n = queue_run_to_vm__(q);
         if (q->virtqs[QUEUE_FROM_VM].live) {
-            n += queue_run_from_vm__(q);
+            unsigned int n_sent = queue_run_from_vm__(q);
+
+            q->has_sent = n_sent > 0;
+            n += n_sent;
         }
     }
     queue_unlock(q);

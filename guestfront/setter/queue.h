@@ -25,7 +25,7 @@
 #include "guestfront/setter/virtq.h"
 
 /* Frames a burst. */
-#define QUEUE_BURST 32
+#define QUEUE_BURST 64
 
 /* The virtqueues of a pair, numbered as virtio-net does. */
 enum { QUEUE_TO_VM, QUEUE_FROM_VM, QUEUE_N_VIRTQS };
@@ -82,6 +82,7 @@ struct queue {
     uint32_t fault; /* enum virtq_fault once the VM broke a rule, with the
                      * virtqueue's number from bit 8 on; atomic. */
     bool full;      /* The front's ring had no room. */
+    bool has_sent;  /* The last queue_poll() gave the switch something. */
     struct queue_counters counters;
 } __attribute__((aligned(DOMS_LINE_PAIR)));
 

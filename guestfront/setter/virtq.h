@@ -37,7 +37,7 @@
 #include "guestfront/setter/memory.h"
 
 /* Buffers that can be taken and not yet put. */
-#define VIRTQ_BATCH 64
+#define VIRTQ_BATCH 128
 /* Pieces of one buffer. */
 #define VIRTQ_CHAIN_MAX 1024
 /* Pieces of all buffers that have several. */

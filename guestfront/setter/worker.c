@@ -24,6 +24,11 @@
  * was moved while it is still in the cache, and rings do not become full. */
 #define ROUNDS_A_YIELD 8
 
+/* If it has nothing for the switch, the next frame of a VM's is waited for
+ * during so many rounds, a microsecond or two.  Else most frames would come
+ * while the CPU is on its way from one to the other and back. */
+#define VAIN_ROUNDS_A_YIELD 16
+
 /* How long a worker sleeps at most while a ring to the switch is full. */
 #define FULL_SLEEP_US 50
 
@@ -103,14 +108,16 @@ worker_wake(struct queue *q)
     }
 }
 
-/* Polls all queues of 'w' once.  Returns how many frames that moved. */
+/* Polls all queues of 'w' once.  Returns how many frames that moved, and sets
+ * '*has_sent' if some of them went to the switch. */
 static unsigned int
-poll_queues(struct worker *w)
+poll_queues(struct worker *w, bool *has_sent)
 {
     unsigned int n = 0;
 
     for (unsigned int i = 0; i < w->n; i++) {
         n += queue_poll(w->queues[i]);
+        *has_sent |= w->queues[i]->has_sent;
     }
     return n;
 }
@@ -200,13 +207,24 @@ wait(struct worker *w, struct domsfront_idle *idle, bool worked,
     }
 }
 
+/* Returns true if a worker that yields is to do so now: the last of 'n_rounds'
+ * since it did last has moved 'n' frames, and any of them have sent something
+ * to the switch or not. */
+static bool
+is_turn_over(unsigned int n, bool has_sent, unsigned int n_rounds)
+{
+    return n >= FRAMES_A_ROUND ? n_rounds >= ROUNDS_A_YIELD
+                               : has_sent || n_rounds >= VAIN_ROUNDS_A_YIELD;
+}
+
 static void *
 run(void *worker_)
 {
     struct worker *w = worker_;
     struct domsfront_idle *idle;
     uint64_t idle_since = 0;
-    unsigned int rounds = 0, unyielded = 0;
+    unsigned int rounds = 0, unyielded = 0; /* The latter since a yield. */
+    bool has_sent = false;                  /* Since a yield. */
 
     /* Short sleeps are to be short. */
     prctl(PR_SET_TIMERSLACK, 1000);
@@ -219,14 +237,14 @@ run(void *worker_)
         return NULL;
     }
     while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED)) {
-        unsigned int n = poll_queues(w);
+        unsigned int n = poll_queues(w, &has_sent);
 
         if (!n || ++rounds % ROUNDS_A_LOOK == 0) {
             wait(w, idle, n > 0, &idle_since);
         }
-        if (w->config->yield
-            && (n < FRAMES_A_ROUND || ++unyielded >= ROUNDS_A_YIELD)) {
+        if (w->config->yield && is_turn_over(n, has_sent, ++unyielded)) {
             unyielded = 0;
+            has_sent = false;
             sched_yield();
         }
     }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What makes domsd domsd-hostile: a switch that has been taken over, and that
+ * What makes domsd a hostile one: a switch that has been taken over, and that
  * looks for a guest's secret wherever it can.
  *
- * It is domsd with this file linked in, and nothing else differs.  For
+ * It is domsd with this file linked in, and nothing else differs, not even its
+ * name.  For
  * "ovs-appctl -t domsd":
  *
  *     hostile/find INVERTED

@@ -5,7 +5,7 @@
 # Sourced by them, after lib.sh.
 
 find_secret=$DOMS_BUILD/$DOMS_VARIANT/tests/find-secret
-hostile_switch=$DOMS_BUILD/$DOMS_VARIANT/tests/domsd-hostile
+hostile_switch=$DOMS_BUILD/$DOMS_VARIANT/tests/hostile/domsd
 for program in "$find_secret" "$hostile_switch"; do
     [ -x "$program" ] \
         || fail "$program is missing: run 'make test-programs'"
@@ -41,7 +41,7 @@ secret_find() {
     search_done "process $1"
 }
 
-# The same of the switch, which looks itself: it is domsd-hostile.
+# The same of the switch, which looks itself: it is the hostile one.
 secret_find_by_switch() {
     search=$(appctl hostile/find "$1") || fail "hostile/find"
     search_done "the switch"

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -147,11 +148,14 @@ search_mappings(const char *pid, uint8_t *buf, const struct secret *s,
     return 0;
 }
 
-/* Looks in all files that process 'pid' has open and that can be mapped. */
+/* Looks in all files that process 'pid' has open and that can be mapped.  Those
+ * of this process are read as they are: to open and close one again would give
+ * up the locks on it. */
 static int
 search_files(const char *pid, uint8_t *buf, const struct secret *s,
              FILE *places, struct memory_search *r)
 {
+    bool is_self = !strcmp(pid, "self");
     char path[300], name[256];
     struct dirent *entry;
     DIR *dir;
@@ -172,13 +176,13 @@ search_files(const char *pid, uint8_t *buf, const struct secret *s,
         }
         n = readlink(path, name, sizeof name - 1);
         name[n > 0 ? n : 0] = '\0';
-        fd = open(path, O_RDONLY | O_CLOEXEC);
+        fd = is_self ? atoi(entry->d_name) : open(path, O_RDONLY | O_CLOEXEC);
         /* /proc has files without a size, which nobody maps. */
         if (fd >= 0 && st.st_size) {
             r->n_files += search_range(fd, 0, st.st_size, buf, name, s, places,
                                        r);
         }
-        if (fd >= 0) {
+        if (fd >= 0 && !is_self) {
             close(fd);
         }
     }

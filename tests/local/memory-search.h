@@ -4,8 +4,8 @@
  * mapped, and every file that it has open and could map.
  *
  * The same search is in find-secret, which looks at any process from outside,
- * and in domsd-hostile, a switch that has turned against its guests and looks
- * at itself.
+ * and in a domsd that has turned against its guests and looks at itself
+ * (hostile-switch.c).
  *
  * The secret itself must not get into a process by being looked for.  So it is
  * always given inverted, bit by bit, and compared so.

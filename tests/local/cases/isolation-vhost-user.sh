@@ -14,7 +14,8 @@ netns_make "$SW"
 ovsdb-tool create "$OVS_RUNDIR/conf.db" \
     "$DOMS_BUILD/debian-ovs/usr/share/openvswitch/vswitch.ovsschema"
 in_switch ovsdb-server "$OVS_RUNDIR/conf.db" \
-    --remote="punix:$OVS_RUNDIR/db.sock" >>"$RUN/ovsdb.log" 2>&1 &
+    --remote="punix:$OVS_RUNDIR/db.sock" \
+    --unixctl="$OVS_RUNDIR/ovsdb.ctl" >>"$RUN/ovsdb.log" 2>&1 &
 disown
 wait_until 10 [ -S "$OVS_RUNDIR/db.sock" ]
 vsctl --no-wait init -- set Open_vSwitch . other_config:dpdk-init=true \
@@ -22,10 +23,11 @@ vsctl --no-wait init -- set Open_vSwitch . other_config:dpdk-init=true \
     other_config:dpdk-extra="--no-pci --no-telemetry --no-huge --legacy-mem \
 -m 512 --file-prefix=$ID"
 in_switch "$folder/ovs-vswitchd-dpdk" "unix:$OVS_RUNDIR/db.sock" \
-    --unixctl="$OVS_RUNDIR/vswitchd.ctl" >>"$RUN/vswitchd.log" 2>&1 &
-vswitchd_pid=$!
+    --unixctl="$OVS_RUNDIR/vswitchd.ctl" \
+    --pidfile="$OVS_RUNDIR/vswitchd.pid" >>"$RUN/vswitchd.log" 2>&1 &
 disown
 wait_until 20 [ -S "$OVS_RUNDIR/vswitchd.ctl" ]
+vswitchd_pid=$(cat "$OVS_RUNDIR/vswitchd.pid")
 vsctl add-br br0 -- set bridge br0 datapath_type=netdev \
     -- add-port br0 v -- set interface v type=dpdkvhostuserclient \
     options:vhost-server-path="$VHOST/v.sock"
@@ -47,3 +49,5 @@ check "the switch has the VM's memory" [ -n "$(common_files \
 vm_stop
 ovs-appctl -T 10 -t "$OVS_RUNDIR/vswitchd.ctl" exit --cleanup
 wait_until_not 10 kill -0 "$vswitchd_pid"
+ovs-appctl -T 10 -t "$OVS_RUNDIR/ovsdb.ctl" exit
+wait_until_not 10 [ -S "$OVS_RUNDIR/db.sock" ]
