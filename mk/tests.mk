@@ -132,19 +132,20 @@ $(BUILD)/fuzz/fuzz-%: tests/fuzz/fuzz-%.c $(wildcard common/*.[ch])
 	@echo "  FUZZ    $@"
 	@clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined -I. -o $@ $< common/*.c $(FUZZED)
-fuzz: $(FUZZERS)
+FUZZ_RUNS = $(patsubst $(BUILD)/fuzz/%,run-%,$(FUZZERS))
+fuzz: $(FUZZ_RUNS)
+fuzz-seeds:
 	@tests/fuzz/make-seeds.py $(BUILD)/fuzz/seeds
-	@for f in $(notdir $(FUZZERS)); do \
-	    echo "  RUN     $$f"; \
-	    mkdir -p $(BUILD)/fuzz/$$f.corpus; \
-	    $(BUILD)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) \
-	        -artifact_prefix=$(BUILD)/fuzz/$$f- \
-	        $(BUILD)/fuzz/$$f.corpus $(BUILD)/fuzz/seeds/$$f || exit; \
-	done
+$(FUZZ_RUNS): run-%: $(BUILD)/fuzz/% fuzz-seeds
+	@echo "  RUN     $*"
+	@mkdir -p $(BUILD)/fuzz/$*.corpus
+	@$< -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(BUILD)/fuzz/$*- \
+	    $(BUILD)/fuzz/$*.corpus $(BUILD)/fuzz/seeds/$*
 fuzz-deps:
 	@mk/install-packages.sh mk/packages-fuzz.txt
 $(FUZZERS): | fuzz-deps
 
 .PHONY: check check-unit check-local check-ovs check-ovs-all check-style \
-    check-format check-cppcheck format fuzz fuzz-deps test-programs tsan-programs \
+    check-format check-cppcheck format fuzz fuzz-deps fuzz-seeds $(FUZZ_RUNS) \
+    test-programs tsan-programs \
     debian-ovs debian-ovs-dpdk
