@@ -180,6 +180,7 @@ class DomsTap(OvsKernelSwitch):
     title = 'DomS, doms-tap'
     raw_cases = ()
     settings_of_ovs = {'pmd-cpu-mask': '0x%x' % (1 << SWITCH_CPU),
+                       'doms-pmd-yield': 'true',
                        'userspace-tso-enable': 'true'}
 
     def start_daemon(self):
@@ -194,7 +195,8 @@ class DomsTap(OvsKernelSwitch):
             self.taps['tap-' + port] = self.settings.world.start(
                 'doms-tap-' + port,
                 os.path.join(self.settings.build, 'release/bin/doms-tap'),
-                '--name', port, '--tap', port, '--netns', self.netns[port],
+                '--yield', '--name', port, '--tap', port,
+                '--netns', self.netns[port],
                 '--socket', os.path.join(self.ovs.rundir, 'doms.sock'))
         for port in 'ab':
             wait_for('the device of doms-tap', lambda port=port: check_alive(
