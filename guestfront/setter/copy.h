@@ -45,12 +45,13 @@ copy_bytes(uint8_t *dst, const uint8_t *src, uint32_t n)
 
 /* Fetches the lines of a frame of 'n' bytes at 'p' that is to be copied next, or
  * copied to next, but not the first two.  A processor waits for the lines that
- * it writes to one after the other, unless they are fetched. */
+ * it writes to one after the other, unless they are fetched; and what it will
+ * not need again must not drive the rings out of its cache. */
 #define COPY_FETCH_AHEAD(P, N, WRITE)                                         \
     for (uint32_t copy_ofs__ = COPY_AHEAD_FIRST;                              \
          copy_ofs__ < (N) && copy_ofs__ < COPY_AHEAD_LAST;                    \
          copy_ofs__ += 64) {                                                  \
-        (void) (P); (void) (WRITE);                          \
+        __builtin_prefetch((P) + copy_ofs__, WRITE, 0);                       \
     }
 
 #endif /* copy.h */
