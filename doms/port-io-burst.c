@@ -21,6 +21,9 @@
 /* Frames longer than this go through memcpy(), which is better at them. */
 #define INLINE_COPY_MAX 1536
 
+/* For frames as long as this it pays that no store crosses two lines. */
+#define ALIGNED_COPY_MIN 512
+
 /* A frame may be longer than the MTU by its header and two VLAN tags. */
 #define FRAME_OVERHEAD (ETH_HEADER_LEN + 2 * VLAN_HEADER_LEN)
 
@@ -43,6 +46,15 @@ copy_frame(void *dst_, const void *src_, uint32_t length)
     }
 
 #if __AVX512F__ && __AVX512BW__ && __BMI2__
+    if (length >= ALIGNED_COPY_MIN) {
+        uint32_t head = -(uintptr_t) dst & 63;
+        __mmask64 mask = _bzhi_u64(UINT64_MAX, head);
+
+        _mm512_mask_storeu_epi8(dst, mask, _mm512_maskz_loadu_epi8(mask, src));
+        dst += head;
+        src += head;
+        length -= head;
+    }
     for (; length >= 64; length -= 64, dst += 64, src += 64) {
         _mm512_storeu_si512(dst, _mm512_loadu_si512(src));
     }

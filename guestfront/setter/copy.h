@@ -11,6 +11,7 @@
 #ifndef DOMS_SETTER_COPY_H
 #define DOMS_SETTER_COPY_H 1
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -38,19 +39,39 @@ copy_bytes(uint8_t *dst, const uint8_t *src, uint32_t n)
     }
 }
 
-/* The lines of a frame that are fetched ahead: bytes from the first to the
- * last. */
-#define COPY_AHEAD_FIRST 128
-#define COPY_AHEAD_LAST 2048
+/* Bytes that are copied between two looks ahead. */
+#define COPY_STEP 256
 
-/* Fetches the lines of a frame of 'n' bytes at 'p' that is to be copied next, or
- * copied to next, but not the first two.  A processor waits for the lines that
- * it writes to one after the other, unless they are fetched. */
-#define COPY_FETCH_AHEAD(P, N, WRITE)                                         \
-    for (uint32_t copy_ofs__ = COPY_AHEAD_FIRST;                              \
-         copy_ofs__ < (N) && copy_ofs__ < COPY_AHEAD_LAST;                    \
-         copy_ofs__ += 64) {                                                  \
-        __builtin_prefetch((P) + copy_ofs__, WRITE);                          \
+/* Fetches bytes 'from' to 'to' at 'p', at most COPY_STEP of them. */
+static inline void
+copy_fetch__(const uint8_t *p, uint32_t from, uint32_t to, bool write)
+{
+    for (uint32_t ofs = from; ofs < from + COPY_STEP && ofs < to; ofs += 64) {
+        if (write) {
+            __builtin_prefetch(p + ofs, 1, 0);
+        } else {
+            __builtin_prefetch(p + ofs, 0, 0);
+        }
     }
+}
+
+/* Copies 'n' bytes from 'src' to 'dst', which must not overlap, and meanwhile
+ * fetches the 'next_n' bytes at 'next', which are to be copied next or, if
+ * 'write', to be overwritten.  A processor waits for lines that it writes to
+ * one after the other, unless they are fetched; and what it will not need again
+ * must not drive the rings out of its cache. */
+static inline void
+copy_and_fetch(uint8_t *dst, const uint8_t *src, uint32_t n,
+               const uint8_t *next, uint32_t next_n, bool write)
+{
+    uint32_t ofs;
+
+    for (ofs = 0; n - ofs > COPY_STEP; ofs += COPY_STEP) {
+        copy_fetch__(next, ofs, next_n, write);
+        memcpy(dst + ofs, src + ofs, COPY_STEP);
+    }
+    copy_fetch__(next, ofs, next_n, write);
+    copy_bytes(dst + ofs, src + ofs, n - ofs);
+}
 
 #endif /* copy.h */

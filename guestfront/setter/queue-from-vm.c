@@ -231,13 +231,14 @@ send_plain(struct queue *q, unsigned int done, unsigned int n, uint32_t room)
     }
     placed = domsfront_tx_place(q->front, q->index, lengths, places, wanted);
     for (unsigned int i = 0; i < placed; i++) {
-        if (i + 1 < placed) {
-            const struct virtq_buf *next = virtq_buf(v, done + i + 1);
+        const struct virtq_buf *b = virtq_buf(v, done + i);
 
-            COPY_FETCH_AHEAD(next->data, next->length, 0);
+        if (b->n_pieces == 1 && lengths[i] > COPY_SHORT && i + 1 < placed) {
+            copy_and_fetch(places[i], b->data + q->header_size, lengths[i],
+                           b[1].data, b[1].length, false);
+        } else {
+            copy_out(v, b, q->header_size, places[i], lengths[i]);
         }
-        copy_out(v, virtq_buf(v, done + i), q->header_size, places[i],
-                 lengths[i]);
         bytes += lengths[i];
     }
     q->full = placed < wanted;

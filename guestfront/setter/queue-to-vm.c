@@ -122,10 +122,11 @@ give_anyhow(struct queue *q, const struct domsfront_frame *frame,
     return QUEUE_GIVEN;
 }
 
-/* Gives 'frame' to the VM, as give_anyhow() does. */
+/* Gives 'frame' to the VM, as give_anyhow() does.  The next one is of
+ * 'next_length' bytes. */
 static inline enum queue_outcome__
-give(struct queue *q, const struct domsfront_frame *frame, unsigned int *n,
-     uint32_t *written)
+give(struct queue *q, const struct domsfront_frame *frame,
+     uint32_t next_length, unsigned int *n, uint32_t *written)
 {
     struct virtq *v = &q->virtqs[QUEUE_TO_VM].ring;
     uint32_t size = q->header_size + frame->length;
@@ -142,7 +143,15 @@ give(struct queue *q, const struct domsfront_frame *frame, unsigned int *n,
             struct virtio_net_hdr_v1 h = make_header(frame, 1);
 
             memcpy(b->data, &h, sizeof h);
-            copy_bytes(b->data + q->header_size, frame->data, frame->length);
+            if (frame->length > COPY_SHORT && *n + 1 < v->n) {
+                next_length = next_length < b[1].length ? next_length
+                                                        : b[1].length;
+                copy_and_fetch(b->data + q->header_size, frame->data,
+                               frame->length, b[1].data, next_length, true);
+            } else {
+                copy_bytes(b->data + q->header_size, frame->data,
+                           frame->length);
+            }
             written[(*n)++] = size;
             return QUEUE_GIVEN;
         }
@@ -170,16 +179,9 @@ give_held(struct queue *q)
     }
     while (q->held_first < q->n_held) {
         const struct domsfront_frame *frame = &q->held[q->held_first];
-        enum queue_outcome__ outcome;
-
-        if (n + 1 < qv->ring.n && q->held_first + 1 < q->n_held) {
-            const struct virtq_buf *next = virtq_buf(&qv->ring, n + 1);
-            uint32_t length = frame[1].length;
-
-            length = length < next->length ? length : next->length;
-            COPY_FETCH_AHEAD(next->data, length, 1);
-        }
-        outcome = give(q, frame, &n, written);
+        bool is_last = q->held_first + 1 >= q->n_held;
+        enum queue_outcome__ outcome = give(
+            q, frame, is_last ? 0 : frame[1].length, &n, written);
 
         if (outcome == QUEUE_WAITS) {
             break;
