@@ -65,6 +65,10 @@ $(TESTS)/hostile-vhost $(TESTS)/vhost-echo: $(TESTS)/%: $(B)/obj/tests/local/%.o
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
+# What tests/local/cases/vm-*.sh boot.
+vm-image: vm-deps
+	@tests/local/vm/build-image.sh $(BUILD)
+
 debian-ovs:
 	@mk/unpack-debian-ovs.sh $(BUILD)
 
@@ -74,6 +78,7 @@ tsan-programs: $(TSAN_TESTS)
 
 check: deps lab-deps
 	@tests/check $(BUILD)
+check-local: vm-deps
 check-unit check-local check-ovs check-style: deps
 	@tests/check $(BUILD) $(@:check-%=%)
 # Everything that domsd can be compared with; takes long.
@@ -127,4 +132,4 @@ $(FUZZERS): | fuzz-deps
 
 .PHONY: check check-unit check-local check-ovs check-ovs-all check-style \
     check-format check-cppcheck format fuzz fuzz-deps test-programs tsan-programs \
-    debian-ovs
+    debian-ovs vm-image

@@ -383,10 +383,10 @@ guest_stop() {
 # Prints what the guest's own kernel says of its interface: the JSON member
 # $2 of 'ip link'.
 guest_link() {
-    ip -n "$ID-$1" -j link show dev "$1" | jq -r ".[0].$2"
+    in_guest "$1" ip -j link show dev "$1" | jq -r ".[0].$2"
 }
 mac_of() { guest_link "$1" address; }
-has_carrier() { ip -n "$ID-$1" link show dev "$1" | grep -q LOWER_UP; }
+has_carrier() { in_guest "$1" ip link show dev "$1" | grep -q LOWER_UP; }
 link_is() { [ "$(guest_link "$1" "$2")" = "$3" ]; }
 
 # Gives the guests $@, which run, a port each.
