@@ -50,7 +50,9 @@ qemu_start() {
     rm -f "$RUN/$name".{in,out}
     mkfifo "$RUN/$name.in"
     : >"$RUN/$name.out"
-    # The processor is one whose memcpy() is fast when it is emulated.
+    # The processor is one whose memcpy() is fast when it is emulated.  Without
+    # KVM, QEMU 7.2 dies if a vhost-user device has vectors of its own (it
+    # looks for KVM's), so that it has an interrupt line instead.
     qemu-system-x86_64 -name "$name" -nodefaults -no-user-config \
         -display none -machine q35 -accel tcg -cpu qemu64 -smp "$cpus" \
         -m 256M -object memory-backend-memfd,id=mem,size=256M,share=on \
@@ -63,8 +65,8 @@ qemu_start() {
         -device virtserialport,chardev=ctl,name=ctl \
         -chardev "socket,id=net,path=$VHOST/$name.sock,$socket" \
         -netdev "vhost-user,id=net,chardev=net,queues=$queues" \
-        -device "virtio-net-pci,netdev=net,mq=on,vectors=$((2 * queues + 2)),\
-mac=${MAC[$name]}${device:+,$device}" \
+        -device "virtio-net-pci,netdev=net,mq=on,vectors=0,mac=${MAC[$name]}\
+${device:+,$device}" \
         </dev/null >>"$RUN/$name.log" 2>&1 &
     qemu_pid[$name]=$!
     disown
@@ -83,13 +85,17 @@ qemu_stop() {
 # Waits until the VM $1 has booted (for the $2nd time, if given) and gives it
 # its addresses.
 qemu_wait() {
-    wait_until 60 qemu_has_booted "$1" "${2:-1}"
+    wait_until 60 qemu_has_booted_or_died "$1" "${2:-1}"
+    qemu_runs "$1" || fail "QEMU of VM $1 has died"
     qemu_addresses "$1"
     wait_until 10 has_carrier "$1"
 }
 
 qemu_boots() { grep -c '^@up$' "$RUN/$1.out"; }
-qemu_has_booted() { [ "$(qemu_boots "$1")" -ge "$2" ]; }
+qemu_has_booted_or_died() {
+    [ "$(qemu_boots "$1")" -ge "$2" ] || ! qemu_runs "$1"
+}
+qemu_runs() { kill -0 "${qemu_pid[$1]}"; }
 
 # Gives the VM $1 its name for its device, and its addresses.
 qemu_addresses() {
@@ -110,13 +116,18 @@ qemu_run() {
     local name=$1 token=$BASHPID-${EPOCHREALTIME/./}
 
     qemu_send "$name" "$token" "${@:2}"
-    if ! wait_for 60 grep -q "^@$token " "$RUN/$name.out"; then
+    wait_for 60 qemu_has_answered_or_died "$name" "$token"
+    if ! grep -q "^@$token " "$RUN/$name.out"; then
         note "the VM $name does not answer: ${*:2}" >&2
         return 124
     fi
     sed -n "s/^@${token}e //p" "$RUN/$name.out" >&2
     sed -n "s/^@${token}o //p" "$RUN/$name.out"
     return "$(sed -n "s/^@$token //p" "$RUN/$name.out")"
+}
+
+qemu_has_answered_or_died() {
+    grep -q "^@$2 " "$RUN/$1.out" || ! qemu_runs "$1"
 }
 
 # Has the VM $1 run $3..., and answer with token $2.
@@ -129,9 +140,32 @@ qemu_send() {
     printf '%s\n' "$token$line" 1<>"$RUN/$name.in"
 }
 
-# How often the counter $2 of 'ethtool -S' of VM $1 has counted.
-qemu_counter() {
-    in_guest "$1" ethtool -S "$1" | awk -v name="$2:" '$1 == name { print $2 }'
+# Fails if guest $1 has got a segment or datagram with a wrong checksum.
+check_checksums() {
+    local errors
+
+    errors=$(in_guest "$1" cat /proc/net/snmp | awk '
+        $1 ~ /^(Tcp|Udp|Icmp):$/ && $2 !~ /^[0-9]/ {
+            for (i = 2; i <= NF; i++)
+                if ($i == "InCsumErrors") column[$1] = i
+        }
+        $1 ~ /^(Tcp|Udp|Icmp):$/ && $2 ~ /^[0-9]/ { n += $column[$1] }
+        END { print n }')
+    check "wrong checksums in $1" [ "$errors" = 0 ]
+}
+
+# Has the switch's domsd end, and waits for the next one, in which the guests
+# $@ are up.
+switch_replace() {
+    local name pid
+
+    pid=$(switch_pid)
+    kill -KILL "$pid"
+    wait_until 20 switch_answers "$pid"
+    for name; do
+        wait_until 20 state_is "$name" up
+        wait_until 10 has_carrier "$name"
+    done
 }
 
 # Sets 'mean' to the mean bytes of the frames that guest $1 sends to the switch
