@@ -22,7 +22,9 @@ lib=$top/xen-config/lib-image.sh
 # shellcheck source=xen-config/lib-image.sh
 . "$lib"
 
-programs="/bin/ip /bin/ss /usr/bin/iperf3 /usr/sbin/ethtool /bin/ping"
+# busybox as the shell would run its own ip and ping.
+programs="/bin/sh /bin/ip /bin/ss /usr/bin/iperf3 /usr/sbin/ethtool /bin/ping
+    /usr/bin/flock"
 modules="virtio_pci virtio_console virtio_net"
 
 make_initramfs() {
