@@ -61,6 +61,7 @@ OVS_BASE_LIBS = $(OVS_LIB)/libopenvswitch.a $(OVS_LIB)/libopenvswitchavx512.a \
     -lssl -lcrypto -lunbound -lcap-ng -latomic -lm -lpthread
 
 XEN_LIBS = -lxenstore -lxengnttab
+NUMA_LIBS = -lnuma
 # Dom0's programs ask the hypervisor too.
 DOM0_LIBS = $(XEN_LIBS) -lxenctrl -lxentoollog
 
@@ -125,11 +126,20 @@ OVS_HOT = cmap dp-packet dpif-netdev dpif-netdev-perf flow netdev odp-execute
 OVS_HOT_OBJS = $(OVS_HOT:%=$(B)/obj/ovs-%.o)
 LTO_release = -flto=auto
 LTO = $(LTO_$(VARIANT))
+# The calls of its polling threads that come to doms/pmd.h.
+$(B)/obj/ovs-dpif-netdev.o: OVS_RENAMES = \
+    -Ddp_netdev_input=ovs_dp_netdev_input \
+    -Dovsthread_setspecific=doms_pmd_setspecific \
+    -Dxrealloc=doms_pmd_xrealloc \
+    -Dxnanosleep_no_quiesce=doms_pmd_sleep \
+    -Dcoverage_try_clear=doms_pmd_coverage_try_clear \
+    -Dnetdev_get_change_seq=doms_pmd_get_change_seq \
+    -Dseq_change=doms_pmd_seq_change
 $(OVS_HOT_OBJS): $(B)/obj/ovs-%.o: $(OVS_STAMP) Makefile
 	@mkdir -p $(@D)
 	@echo "  CC      $*.c (Open vSwitch)"
-	@$(CC) $(OVS_CPPFLAGS) $(OVS_ISA) $(CFLAGS) $(LTO) -fno-strict-aliasing -w \
-	    -c -o $@ $(OVS_SRC)/lib/$*.c
+	@$(CC) $(OVS_CPPFLAGS) $(OVS_ISA) $(CFLAGS) $(LTO) $(OVS_RENAMES) \
+	    -fno-strict-aliasing -w -c -o $@ $(OVS_SRC)/lib/$*.c
 
 # The seed of UUIDs needs no more than one SHA-1, which Open vSwitch has too; to
 # start OpenSSL for it costs as much as a fifth of domsd's own start.
@@ -169,12 +179,14 @@ TAP_OBJS = $(call objects,guestfront/tap/*.c) $(PROGRAM_OBJS)
 SETTER_OBJS = $(call objects,guestfront/setter/*.c) $(PROGRAM_OBJS)
 FRONT_OBJS = $(call objects,guestfront/lib/*.c)
 
-# Calls of Open vSwitch's that come to doms/startup.c.
+# Calls of Open vSwitch's that come to doms/startup.c and doms/pmd.c.
 $(B)/bin/domsd: LDFLAGS += $(LTO) $(addprefix -Wl$(comma)--wrap=,dns_resolve_init \
-    dns_resolve pmd_perf_estimate_tsc_frequency dfc_cache_init)
+    dns_resolve pmd_perf_estimate_tsc_frequency dfc_cache_init \
+    dp_netdev_input_outer_avx512)
 $(B)/bin/domsd: $(DOMSD_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) \
     $(B)/obj/ovs-vswitchd.o $(B)/obj/ovs-uuid.o $(OVS_HOT_OBJS)
-	@$(link) $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(OVS_BASE_LIBS)
+	@$(link) $(OVS_SWITCH_LIBS) $(XEN_LIBS) $(NUMA_LIBS) \
+	    $(OVS_BASE_LIBS)
 $(B)/bin/doms-ctl: $(CTL_OBJS) $(CONFIG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)
 	@$(link) $(DOM0_LIBS) $(OVS_BASE_LIBS)
 $(B)/bin/doms-watchdog: $(WATCHDOG_OBJS) $(COMMON_OBJS) | $(OVS_STAMP)

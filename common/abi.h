@@ -127,8 +127,9 @@ struct doms_queue_ctl {
     uint32_t tail; /* Records taken from the peer's ring. */
     uint8_t pad1[DOMS_LINE_PAIR - 4];
 
-    uint32_t asleep; /* Not 0: the owner blocks, and wants a doorbell once
-                      * there is something in the peer's ring. */
+    uint32_t asleep; /* Not 0: the owner blocks, and wants one doorbell once
+                      * there is something in the peer's ring.  Another value
+                      * for each sleep. */
     uint8_t pad2[DOMS_LINE_PAIR - 4];
 
     uint8_t pad3[DOMS_PAGE_SIZE - 3 * DOMS_LINE_PAIR];

@@ -27,6 +27,8 @@ struct doms_queue {
 
     uint32_t *asleep;            /* This side's doms_queue_ctl.asleep. */
     const uint32_t *peer_asleep; /* The peer's; shared. */
+    uint32_t n_sleeps;           /* What 'asleep' was last, if not 0. */
+    uint32_t rung_for;           /* The last 'peer_asleep' rung for. */
 };
 
 /* Returns true if a channel may have geometry 'g'. */
@@ -97,6 +99,8 @@ doms_queue_init(struct doms_queue *q, const struct doms_geometry *g,
                           flags_allowed);
     q->asleep = &own_ctl->asleep;
     q->peer_asleep = &peer_ctl->asleep;
+    q->n_sleeps = 0;
+    q->rung_for = 0;
 }
 
 /* Fills in the unchanging part of this side's 'health' for a channel of
@@ -127,20 +131,22 @@ doms_health_set_state(struct doms_health *health, uint32_t state)
  * if it returns true; it calls doms_queue_wake_up() afterwards.  A writer that
  * has published calls doms_queue_peer_wants_bell() and rings if that returns
  * true.  One of the two sees the other's word, because each has a full fence
- * between its own store and its look at the other's. */
+ * between its own store and its look at the other's.
+ *
+ * The word differs from one sleep to the next, and a writer rings once for
+ * each: a peer that does not wake, because it is stopped for example, costs
+ * one bell and not one a burst. */
 
-/* Announces that the reader of 'q->rx' sleeps.  Returns false, and takes the
- * announcement back, if there is something to read after all. */
-static inline bool
-doms_queue_fall_asleep(struct doms_queue *q)
+/* The first half of doms_queue_fall_asleep(), for a reader of many queues: it
+ * announces that it sleeps in all of them, executes one DOMS_FULL_FENCE(), and
+ * looks at each with doms_ring_has_more(). */
+static inline void
+doms_queue_announce_sleep(struct doms_queue *q)
 {
-    DOMS_WRITE_ONCE(*q->asleep, 1);
-    DOMS_FULL_FENCE();
-    if (doms_ring_poll(&q->rx, 1) || q->rx.broken) {
-        DOMS_WRITE_ONCE(*q->asleep, 0);
-        return false;
+    if (!++q->n_sleeps) {
+        q->n_sleeps = 1;
     }
-    return true;
+    DOMS_WRITE_ONCE(*q->asleep, q->n_sleeps);
 }
 
 /* Takes doms_queue_fall_asleep()'s announcement back. */
@@ -150,13 +156,35 @@ doms_queue_wake_up(struct doms_queue *q)
     DOMS_WRITE_ONCE(*q->asleep, 0);
 }
 
-/* Returns true if the peer sleeps and wants a doorbell for what has been
- * published in 'q->tx'.  A peer that lies costs its own side the bells. */
+/* Announces that the reader of 'q->rx' sleeps.  Returns false, and takes the
+ * announcement back, if there is something to read after all. */
 static inline bool
-doms_queue_peer_wants_bell(const struct doms_queue *q)
+doms_queue_fall_asleep(struct doms_queue *q)
 {
+    doms_queue_announce_sleep(q);
     DOMS_FULL_FENCE();
-    return DOMS_READ_ONCE(*q->peer_asleep) != 0;
+    if (doms_ring_poll(&q->rx, 1) || q->rx.broken) {
+        doms_queue_wake_up(q);
+        return false;
+    }
+    return true;
+}
+
+/* Returns true if the peer sleeps, wants a doorbell for what has been
+ * published in 'q->tx', and has not been rung for in this sleep.  A peer that
+ * lies costs its own side the bells. */
+static inline bool
+doms_queue_peer_wants_bell(struct doms_queue *q)
+{
+    uint32_t asleep;
+
+    DOMS_FULL_FENCE();
+    asleep = DOMS_READ_ONCE(*q->peer_asleep);
+    if (DOMS_LIKELY(!asleep) || asleep == q->rung_for) {
+        return false;
+    }
+    q->rung_for = asleep;
+    return true;
 }
 
 #endif /* common/channel.h */

@@ -338,6 +338,14 @@ doms_ring_poll(struct doms_ring_reader *r, uint32_t max)
     return n < max ? n : max;
 }
 
+/* Returns true if the writer has published more than has been taken.  Changes
+ * nothing in 'r'. */
+static inline bool
+doms_ring_has_more(const struct doms_ring_reader *r)
+{
+    return DOMS_LOAD_ACQUIRE(r->head_page) != r->tail;
+}
+
 /* Takes the next record into '*rec'.  Returns false if there is none, as far
  * as the last doms_ring_poll() could tell, or if the record breaks a rule.
  *

@@ -13,10 +13,12 @@ struct doms_channel *
 doms_channel_create(const struct doms_door *door, const char *peer,
                     const struct doms_geometry *geometry, uint64_t features)
 {
+    static atomic_uint64_t last_serial = ATOMIC_VAR_INIT(0);
     struct doms_channel *ch = xzalloc(sizeof *ch);
     uint32_t n_ends = doms_ring_n_lengths(geometry->arena_size);
 
     ch->door = door;
+    ch->serial = atomic_count_inc64(&last_serial) + 1;
     ch->peer = xstrdup(peer);
     ch->geometry = *geometry;
     ch->features = features;

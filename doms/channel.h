@@ -40,6 +40,7 @@ struct doms_channel_queue {
 
 struct doms_channel {
     const struct doms_door *door;  /* Who made it. */
+    uint64_t serial;               /* No other channel has it; not 0. */
     char *peer;                    /* The guest's name. */
     struct doms_geometry geometry; /* Agreed with the guest. */
     uint64_t features;             /* DOMS_F_* in force. */

@@ -240,7 +240,7 @@ conn_offer(struct conn *conn)
         return;
     }
     conn->channel = make_channel(conn, &config);
-    error = socket_memory_make(conn->channel, fds, &n_fds);
+    error = socket_memory_make(conn->channel, config.numa_node, fds, &n_fds);
     if (!error) {
         const struct doms_channel *ch = conn->channel;
 

@@ -9,6 +9,7 @@
 #include "common/socket-msg.h"
 #include "doms/ports.h"
 #include "hash.h"
+#include "ovs-numa.h"
 #include "openvswitch/vlog.h"
 #include "smap.h"
 #include "sset.h"
@@ -50,6 +51,7 @@ struct doms_options {
     uint32_t arena_size;
     bool arena_is_set;
     bool doorbell;
+    int numa_node;
 };
 
 /* Parses 'args' of interface 'name' into 'o', whose strings point into
@@ -90,6 +92,14 @@ parse_options(const char *name, const struct smap *args,
                          name, arena, DOMS_ARENA_MIN, DOMS_ARENA_MAX);
     }
     o->doorbell = smap_get_bool(args, "doorbell", true);
+
+    o->numa_node = smap_get_int(args, "numa_node", 0);
+    if (smap_get(args, "numa_node")
+        && !ovs_numa_numa_id_is_valid(o->numa_node)) {
+        return xasprintf("%s: options:numa_node=%s is no NUMA node of this "
+                         "machine; 'lscpu' lists them",
+                         name, smap_get(args, "numa_node"));
+    }
     return NULL;
 }
 
@@ -109,6 +119,7 @@ apply_options(struct netdev_doms *dev, const struct doms_options *o)
     bool same_peer = dev->peer && !strcmp(dev->peer, o->peer);
     bool rejoin = !same_peer || dev->arena_size != o->arena_size
                   || dev->doorbell != o->doorbell
+                  || dev->numa_node != o->numa_node
                   || dev->requested_n_rxq != o->n_rxq;
     struct eth_addr old_mac = dev->guest_mac;
 
@@ -124,8 +135,9 @@ apply_options(struct netdev_doms *dev, const struct doms_options *o)
         dev->guest_mac = make_guest_mac(o->peer);
     }
     dev->mac_is_set = o->mac_is_set;
-    if (dev->requested_n_rxq != o->n_rxq) {
+    if (dev->requested_n_rxq != o->n_rxq || dev->numa_node != o->numa_node) {
         dev->requested_n_rxq = o->n_rxq;
+        dev->numa_node = o->numa_node;
         netdev_request_reconfigure(&dev->up);
     }
     return rejoin                                     ? OPTIONS_REJOIN
@@ -188,6 +200,7 @@ netdev_doms_get_config(const struct netdev *netdev_, struct smap *args)
     smap_add_format(args, "n_rxq", "%d", dev->requested_n_rxq);
     smap_add_format(args, "arena", "%" PRIu32, dev->arena_size);
     smap_add(args, "doorbell", dev->doorbell ? "true" : "false");
+    smap_add_format(args, "numa_node", "%d", dev->numa_node);
     ovs_mutex_unlock(&dev->mutex);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "doms/ports.h"
 #include "doms/status.h"
 #include "hash.h"
+#include "odp-util.h"
 #include "openvswitch/vlog.h"
 #include "smap.h"
 #include "sset.h"
@@ -173,9 +174,15 @@ netdev_doms_dealloc(struct netdev *netdev_)
 /* Queues. */
 
 static int
-netdev_doms_get_numa_id(const struct netdev *netdev OVS_UNUSED)
+netdev_doms_get_numa_id(const struct netdev *netdev)
 {
-    return 0;
+    struct netdev_doms *dev = netdev_doms_cast(netdev);
+    int node;
+
+    ovs_mutex_lock(&dev->mutex);
+    node = dev->numa_node;
+    ovs_mutex_unlock(&dev->mutex);
+    return node;
 }
 
 /* Asks for a transmit queue of its own for each thread that sends.  They are
@@ -304,34 +311,41 @@ netdev_doms_update_flags(struct netdev *netdev_, enum netdev_flags off,
 static struct netdev_rxq *
 netdev_doms_rxq_alloc(void)
 {
-    return xzalloc(sizeof(struct netdev_rxq));
+    struct doms_rxq *rxq = xzalloc(sizeof *rxq);
+
+    return &rxq->up;
 }
 
 static int
-netdev_doms_rxq_construct(struct netdev_rxq *rxq OVS_UNUSED)
+netdev_doms_rxq_construct(struct netdev_rxq *rxq)
 {
+    DOMS_WRITE_ONCE(netdev_doms_cast(rxq->netdev)->port_no,
+                    odp_to_u32(ODPP_NONE));
     return 0;
 }
 
 static void
-netdev_doms_rxq_destruct(struct netdev_rxq *rxq OVS_UNUSED)
+netdev_doms_rxq_destruct(struct netdev_rxq *rxq)
 {
+    doms_pmd_forget(doms_rxq_cast(rxq));
 }
 
 static void
 netdev_doms_rxq_dealloc(struct netdev_rxq *rxq)
 {
-    free(rxq);
+    free(doms_rxq_cast(rxq));
 }
 
-/* Queues that no guest uses are not even polled. */
+/* Asked by the thread that polls 'rxq' when it gets it, and again when the
+ * netdev has changed.  A queue without a guest is enabled too, so that a guest
+ * that comes is served at once; it is parked if that pays. */
 static bool
-netdev_doms_rxq_enabled(struct netdev_rxq *rxq)
+netdev_doms_rxq_enabled(struct netdev_rxq *rxq_)
 {
-    struct netdev_doms *dev = netdev_doms_cast(rxq->netdev);
-    struct doms_channel *ch = netdev_doms_channel(dev);
+    struct doms_rxq *rxq = doms_rxq_cast(rxq_);
 
-    return ch && rxq->queue_id < ch->geometry.n_queues;
+    doms_pmd_register(rxq);
+    return !doms_rxq_is_parked(rxq);
 }
 
 static __attribute__((noinline)) void
@@ -400,6 +414,7 @@ netdev_doms_rxq_recv(struct netdev_rxq *rxq, struct dp_packet_batch *batch,
         }
         return EAGAIN;
     }
+    doms_pmd_received = rxq;
     if (qfill) {
         *qfill = doms_ring_poll(&queue->q.rx, UINT32_MAX);
     }
@@ -504,12 +519,20 @@ static const struct netdev_class netdev_doms_class = {
     .rxq_drain = netdev_doms_rxq_drain,
 };
 
+/* Returns true if 'netdev' is of this class. */
+bool
+netdev_doms_is_ours(const struct netdev *netdev)
+{
+    return netdev->netdev_class == &netdev_doms_class;
+}
+
 /* Makes interfaces of type "doms" available.  Must be called before
  * bridge_init(). */
 void
 netdev_doms_register(void)
 {
     port_io_init();
+    doms_pmd_init();
     netdev_register_provider(&netdev_doms_class);
     doms_status_init();
 }

@@ -11,6 +11,8 @@
  *             524288 by default
  *   doorbell  whether an idle guest may sleep until it is rung; true by
  *             default
+ *   numa_node whose CPUs poll the port, and where the socket door puts its
+ *             rings; 0 by default
  *
  * A port without a guest is there, with carrier down.  A guest's coming and
  * going replaces one pointer, by RCU, and stops no thread, so other ports do
@@ -28,6 +30,7 @@
 #define DOMS_NETDEV_DOMS_H 1
 
 #include "doms/channel.h"
+#include "doms/pmd.h"
 #include "doms/policer.h"
 #include "doms/port-io.h"
 #include "netdev-provider.h"
@@ -56,6 +59,10 @@ struct netdev_doms {
     atomic_bool is_up;                          /* NETDEV_UP. */
     atomic_int mtu;                             /* Bytes of payload. */
 
+    uint32_t n_parked; /* Atomic: receive queues that are parked. */
+    uint32_t port_no;  /* Atomic: its number in the datapath, or ODPP_NONE if
+                       * no polling thread has wanted to know. */
+
     struct port_rx_stats rx_stats[DOMS_MAX_QUEUES]; /* Written by the thread
                                                      * that polls the queue. */
     struct doms_txq txqs[DOMS_MAX_QUEUES];
@@ -73,6 +80,7 @@ struct netdev_doms {
     uint32_t arena_size OVS_GUARDED;       /* options:arena, or the default. */
     bool arena_is_set OVS_GUARDED;         /* options:arena was given. */
     bool doorbell OVS_GUARDED;             /* options:doorbell. */
+    int numa_node OVS_GUARDED;             /* options:numa_node. */
     int requested_n_rxq OVS_GUARDED;       /* Taken over by reconfigure(). */
     int requested_n_txq OVS_GUARDED;
     bool has_egress_qos OVS_GUARDED; /* QoS 'egress-policer' is set. */
@@ -87,6 +95,7 @@ extern struct ovs_mutex netdev_doms_mutex;
 extern struct ovs_list netdev_doms_list OVS_GUARDED_BY(netdev_doms_mutex);
 
 void netdev_doms_register(void);
+bool netdev_doms_is_ours(const struct netdev *);
 
 struct netdev_doms *netdev_doms_find(const char *peer)
     OVS_REQUIRES(netdev_doms_mutex);

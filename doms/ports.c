@@ -73,6 +73,7 @@ doms_ports_lookup(const char *peer, struct doms_port_config *config)
         config->n_queues = dev->requested_n_rxq;
         config->arena_size = dev->arena_size;
         config->arena_is_set = dev->arena_is_set;
+        config->numa_node = dev->numa_node;
         config->features = netdev_doms_offered_features(dev);
         config->mac_is_set = dev->mac_is_set;
         config->mac = dev->guest_mac;
@@ -111,6 +112,7 @@ take_channel(struct netdev_doms *dev, struct doms_channel *ch)
     dev->carrier_resets++;
     netdev_doms_publish_state(dev, ch);
     ovsrcu_set(&dev->channel, ch);
+    doms_pmd_kick();
     netdev_change_seq_changed(&dev->up);
     VLOG_INFO_RL(&rl,
                  "%s: guest %s is attached by door %s (%" PRIu32 " queues)",
@@ -178,6 +180,7 @@ doms_ports_detach(struct doms_channel *ch, const char *why)
         dev->down_reason = why ? xstrdup(why) : NULL;
         ovs_mutex_unlock(&dev->mutex);
         ovsrcu_set(&dev->channel, NULL);
+        doms_pmd_kick();
         netdev_change_seq_changed(&dev->up);
         VLOG_INFO_RL(&rl, "%s: guest %s is detached%s%s",
                      netdev_get_name(&dev->up), ch->peer, why ? ": " : "",

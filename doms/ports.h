@@ -33,6 +33,7 @@ struct doms_port_config {
     struct eth_addr mac; /* The guest's address. */
     int mtu;             /* Bytes of payload of a frame. */
     bool link_up;        /* The port is not set down. */
+    int numa_node;       /* Whose CPUs poll the port. */
 };
 
 bool doms_ports_lookup(const char *peer, struct doms_port_config *);

@@ -5,12 +5,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <numaif.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "doms/channel.h"
+#include "openvswitch/vlog.h"
+#include "ovs-numa.h"
 #include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(socket_memory);
 
 static void
 unmap_channel(struct doms_channel *ch)
@@ -33,11 +39,35 @@ unmap_channel(struct doms_channel *ch)
     }
 }
 
-/* Makes a group of 'size' zero bytes, maps it with 'prot' into '*mapping', and
- * adds 'seals' to those against a change of its size.  Returns its file
- * descriptor or a negative errno value. */
+/* Has the kernel take the pages of the 'size' bytes at 'group', which nobody
+ * has touched, from NUMA node 'node', whoever touches them first; or from
+ * another if it has none left. */
+static void
+place_group(void *group, size_t size, unsigned int node)
+{
+    unsigned long int nodes[16] = { 0 };
+    const size_t n_bits = sizeof nodes[0] * CHAR_BIT;
+
+    if (ovs_numa_get_n_numas() < 2 || node >= ARRAY_SIZE(nodes) * n_bits) {
+        return;
+    }
+    nodes[node / n_bits] = 1UL << node % n_bits;
+    /* The kernel takes one bit less than it is told of. */
+    if (mbind(group, size, MPOL_PREFERRED, nodes,
+              ARRAY_SIZE(nodes) * n_bits + 1, 0)) {
+        static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 1);
+
+        VLOG_WARN_RL(&rl, "a guest's memory is not put on NUMA node %u: %s",
+                     node, ovs_strerror(errno));
+    }
+}
+
+/* Makes a group of 'size' zero bytes on NUMA node 'node', maps it with 'prot'
+ * into '*mapping', and adds 'seals' to those against a change of its size.
+ * Returns its file descriptor or a negative errno value. */
 static int
-make_group(const char *name, size_t size, int prot, int seals, void **mapping)
+make_group(const char *name, size_t size, int node, int prot, int seals,
+           void **mapping)
 {
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
@@ -49,6 +79,7 @@ make_group(const char *name, size_t size, int prot, int seals, void **mapping)
         void *p = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
 
         if (p != MAP_FAILED) {
+            place_group(p, size, node);
             /* F_SEAL_FUTURE_WRITE spares the mapping that exists. */
             if (!fcntl(fd, F_ADD_SEALS, seals)) {
                 *mapping = p;
@@ -97,13 +128,13 @@ make_bells(struct doms_channel_queue *queue, int fds[2])
     return error;
 }
 
-/* Makes the shared memory and doorbells of 'ch', which doms_channel_destroy()
- * undoes, and initializes its queues.  The guest's file descriptors go to
+/* Makes the shared memory, on NUMA node 'node', and the doorbells of 'ch',
+ * which doms_channel_destroy() undoes, and initializes its queues.  The guest's file descriptors go to
  * 'fds', the front's group first, their number to '*n_fds', also after an
  * error, and the caller closes them.  Returns 0 or a positive errno value. */
 int
-socket_memory_make(struct doms_channel *ch, int fds[DOMS_MSG_MAX_FDS],
-                   unsigned int *n_fds)
+socket_memory_make(struct doms_channel *ch, int node,
+                   int fds[DOMS_MSG_MAX_FDS], unsigned int *n_fds)
 {
     size_t size = doms_group_size(&ch->geometry);
     void *peer = NULL;
@@ -112,7 +143,7 @@ socket_memory_make(struct doms_channel *ch, int fds[DOMS_MSG_MAX_FDS],
     int fd;
 
     *n_fds = 0;
-    fd = make_group("doms-front", size, PROT_READ, 0, &peer);
+    fd = make_group("doms-front", size, node, PROT_READ, 0, &peer);
     if (fd < 0) {
         return -fd;
     }
@@ -120,7 +151,7 @@ socket_memory_make(struct doms_channel *ch, int fds[DOMS_MSG_MAX_FDS],
     ch->peer_group = peer;
     ch->unmap = unmap_channel;
 
-    fd = make_group("doms-switch", size, PROT_READ | PROT_WRITE,
+    fd = make_group("doms-switch", size, node, PROT_READ | PROT_WRITE,
                     F_SEAL_FUTURE_WRITE | F_SEAL_SEAL, &own);
     if (fd < 0) {
         return -fd;

@@ -22,8 +22,8 @@
 
 struct doms_channel;
 
-int socket_memory_make(struct doms_channel *, int fds[DOMS_MSG_MAX_FDS],
-                       unsigned int *n_fds);
+int socket_memory_make(struct doms_channel *, int node,
+                       int fds[DOMS_MSG_MAX_FDS], unsigned int *n_fds);
 int socket_memory_seal(int front_fd);
 
 #endif /* doms/socket-memory.h */

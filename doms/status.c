@@ -101,6 +101,8 @@ status_to_json(struct netdev_doms *dev)
     json_object_put(queues, "port", json_integer_create(dev->up.n_rxq));
     json_object_put(queues, "channel",
                     json_integer_create(ch ? ch->geometry.n_queues : 0));
+    json_object_put(queues, "parked",
+                    json_integer_create(DOMS_READ_ONCE(dev->n_parked)));
     json_object_put(status, "queues", queues);
     json_object_put(
         status, "arena",
@@ -271,6 +273,18 @@ doms_unixctl_show(struct unixctl_conn *conn, int argc, const char *argv[],
     ds_destroy(&s);
 }
 
+static void
+doms_unixctl_pmd(struct unixctl_conn *conn, int argc OVS_UNUSED,
+                 const char *argv[] OVS_UNUSED, void *aux OVS_UNUSED)
+{
+    struct json *array = doms_pmd_to_json();
+    char *text = json_to_string(array, JSSF_SORT);
+
+    unixctl_command_reply(conn, text);
+    json_destroy(array);
+    free(text);
+}
+
 /* Registers the unixctl commands. */
 void
 doms_status_init(void)
@@ -279,4 +293,5 @@ doms_status_init(void)
                              NULL);
     unixctl_command_register("doms/status", "[guest]", 0, 1,
                              doms_unixctl_status, NULL);
+    unixctl_command_register("doms/pmd", "", 0, 0, doms_unixctl_pmd, NULL);
 }

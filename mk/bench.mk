@@ -2,8 +2,8 @@
 #
 # Benchmarks; see bench/README.md.
 
-BENCHES = bench-ring bench-switch bench-placement guest-packet \
-    request-response
+BENCHES = bench-ring bench-switch bench-placement bench-wake guest-packet \
+    idle-guests request-response
 GENERATOR_OBJS = $(addprefix $(B)/obj/bench/,generator.o traffic.o placement.o)
 $(BENCHES:%=$(B)/bench/%): $(B)/bench/%: $(B)/obj/bench/%.o \
     $(GENERATOR_OBJS) $(B)/lib/libdomsfront.a
@@ -30,6 +30,11 @@ bench-switch: deps
 	@$(MAKE) --no-print-directory all debian-ovs bench-programs
 	@bench/run-switch $(abspath $(BUILD)) $(RUNS)
 
+# What idle guests cost, and how late the first frame after silence is.
+bench-idle: deps
+	@$(MAKE) --no-print-directory all debian-ovs bench-programs
+	@bench/run-idle $(abspath $(BUILD)) all $(or $(ROUNDS),5)
+
 # DomS beside its peers; bench/README.md tells how to choose among them.
 CASES =
 SIZES =
@@ -52,4 +57,4 @@ bench-xen: bench-xen-deps
 	@$(MAKE) --no-print-directory lab-images
 	@DOMS_BUILD=$(abspath $(BUILD)) bench/xen/run-xen --rounds $(or $(ROUNDS),3)
 
-.PHONY: bench bench-deps peer-programs bench-programs bench-ring bench-switch bench-xen bench-xen-deps
+.PHONY: bench bench-deps peer-programs bench-programs bench-ring bench-switch bench-idle bench-xen bench-xen-deps

@@ -8,7 +8,7 @@ import signal
 
 from . import flows, machine
 from .ovs import Ovs
-from .processes import answer, ask, check_alive, run
+from .processes import answer, ask, check_alive, run, wait_for
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -344,4 +344,7 @@ class Memif(Forwarder):
         self.stop_guest()
         self.mtu = mtu
         self.start_guest(mtu + 14, *self.devices('server', mtu))
+        # A client that comes too early does not try again.
+        wait_for('memif: the sockets of the guest', lambda: all(
+            os.path.exists(self.socket(port)) for port in 'ab'))
         self.start_testpmd(mtu, *self.devices('client', mtu))

@@ -37,16 +37,6 @@ put32(uint8_t *p, uint32_t value)
     put16(p + 2, value);
 }
 
-/* Adds the 'n' bytes at 'p' to the Internet checksum 'sum', not yet folded. */
-static uint64_t
-add_bytes(uint64_t sum, const uint8_t *p, uint32_t n)
-{
-    for (; n >= 2; n -= 2, p += 2) {
-        sum += get16(p);
-    }
-    return n ? sum + (p[0] << 8) : sum;
-}
-
 static uint16_t
 fold(uint64_t sum)
 {
@@ -54,6 +44,24 @@ fold(uint64_t sum)
         sum = (sum & 0xffff) + (sum >> 16);
     }
     return sum;
+}
+
+/* Adds the 'n' bytes at 'p' to the Internet checksum 'sum', not yet folded. */
+static uint64_t
+add_bytes(uint64_t sum, const uint8_t *p, uint32_t n)
+{
+    uint8_t rest[4] = { 0 };
+    uint64_t words = 0;
+    uint32_t word;
+
+    /* In any byte order the sum is the same, but for its own byte order. */
+    for (; n >= 4; n -= 4, p += 4) {
+        memcpy(&word, p, 4);
+        words += word;
+    }
+    memcpy(rest, p, n);
+    memcpy(&word, rest, 4);
+    return sum + ntohs(fold(words + word));
 }
 
 /* Fills in the checksum of 'frame', of 'length' bytes, which covers all from

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a VM's front end could do to this process besides breaking the protocol,
- * and the vhost library has no defence against.
+ * What a VM's front end could do to this process besides breaking the
+ * protocol, and the vhost library has no defence against.
  *
  * It could send half of a message, or not read a reply, and so keep the
  * library's only thread from all other VMs: each of the library's connections

@@ -34,7 +34,7 @@ queue_notify__(struct queue *q, struct queue_virtq *qv)
     }
 }
 
-/* Ends the use of vring 'i' of 'q' if the driver broke a rule. */
+/* Ends the use of virtqueue 'i' of 'q' if the driver broke a rule. */
 void
 queue_look_for_fault__(struct queue *q, unsigned int i)
 {
@@ -106,7 +106,7 @@ queue_arm(struct queue *q)
     return quiet;
 }
 
-/* Takes the vrings out of 'q', which the caller holds. */
+/* Takes the virtqueues out of 'q', which the caller holds. */
 void
 queue_reset(struct queue *q)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One queue pair of a VM: frames between its two virtqueues and one queue of the
- * front.
+ * One queue pair of a VM: frames between its two virtqueues and one queue of
+ * the front.
  *
  * A frame is copied once, from the VM's buffer into the record that the switch
  * will read, or from the switch's record into the VM's buffer.  Frames that

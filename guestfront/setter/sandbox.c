@@ -168,7 +168,8 @@ sandbox_lock(void)
     scmp_filter_ctx filter = seccomp_init(VIOLATION);
     int error = filter ? 0 : -ENOMEM;
 
-    /* syslog() has a use for the time zone, whose file cannot be read later. */
+    /* syslog() has a use for the time zone, whose file cannot be read
+     * later. */
     tzset();
     if (!error) {
         error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);

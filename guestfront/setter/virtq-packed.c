@@ -93,7 +93,10 @@ add_indirect(struct virtq *v, struct virtq_buf *b,
         if (e.b & VRING_DESC_F_INDIRECT) {
             return virtq_fail__(v, VIRTQ_BAD_INDIRECT);
         }
-        if (!virtq_add__(v, b, e.addr, e.length, e.b & VRING_DESC_F_WRITE)) {
+        /* DPDK's driver says of the headers that it sends that they are to be
+         * written, which does no harm to who reads them. */
+        if (!virtq_add__(v, b, e.addr, e.length,
+                         v->c.writes && e.b & VRING_DESC_F_WRITE)) {
             return false;
         }
     }

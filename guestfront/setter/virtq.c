@@ -34,8 +34,9 @@ virtq_fault_to_string(enum virtq_fault fault)
     return "unknown";
 }
 
-/* Makes '*v' the vring that 'c' describes, whose parts need not be trusted.
- * Returns 0, or EINVAL with the reason in 'why' of 'why_size' bytes. */
+/* Makes '*v' the virtqueue that 'c' describes, whose parts need not be
+ * trusted.  Returns 0, or EINVAL with the reason in 'why' of 'why_size'
+ * bytes. */
 int
 virtq_init(struct virtq *v, const struct virtq_config *c, char *why,
            size_t why_size)

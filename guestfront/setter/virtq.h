@@ -2,9 +2,9 @@
 /*
  * The device's end of a virtqueue, split or packed (virtio 1.2, chapter 2).
  *
- * A virtqueue hands out buffers: what the driver made available, found in the VM's
- * memory, as pointers with lengths.  They are handed out and given back in the
- * ring's order.
+ * A virtqueue hands out buffers: what the driver made available, found in the
+ * VM's memory, as pointers with lengths.  They are handed out and given back
+ * in the ring's order.
  *
  * Guarantees
  * ----------
@@ -13,8 +13,8 @@
  * memory, and checked there.  A chain has at most as many descriptors as its
  * table, and at most VIRTQ_CHAIN_MAX pieces; every piece lies in the VM's own
  * memory.  When the driver breaks a rule, 'fault' says which, and from then on
- * the virtqueue is empty for good.  The bytes of a buffer may change at any time:
- * who looks at them copies them first.
+ * the virtqueue is empty for good.  The bytes of a buffer may change at any
+ * time: who looks at them copies them first.
  *
  * No call blocks, allocates or makes a system call.
  *
@@ -178,9 +178,9 @@ virtq_fail__(struct virtq *v, enum virtq_fault fault)
     return false;
 }
 
-/* Makes 'b' a buffer of one piece, the 'length' bytes at 'addr' of the VM, whose
- * memory is 'm'.  Returns false if they are not that: virtq_add__() can say
- * why. */
+/* Makes 'b' a buffer of one piece, the 'length' bytes at 'addr' of the VM,
+ * whose memory is 'm'.  Returns false if they are not that: virtq_add__() can
+ * say why. */
 static inline bool
 virtq_simple__(const struct memory *m, const struct memory_region **hint,
                struct virtq_buf *b, uint64_t addr, uint32_t length)

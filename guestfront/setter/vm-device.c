@@ -46,7 +46,7 @@ vm_fail__(struct vm *vm, const char *format, ...)
     }
 }
 
-/* Vrings. */
+/* Virtqueues. */
 
 /* Returns true if 'fd' is an eventfd: a write to anything else could block. */
 static bool
@@ -64,8 +64,8 @@ is_eventfd(int fd)
     return !strcmp(target, "anon_inode:[eventfd]");
 }
 
-/* Takes the vrings from all queues of 'vm', and tells the library where each
- * got to. */
+/* Takes the virtqueues from all queues of 'vm', and tells the library where
+ * each got to. */
 static void
 stop_queues(struct vm *vm)
 {
@@ -122,8 +122,8 @@ copy_memory(struct vm *vm)
     return error;
 }
 
-/* Gives queue 'q' of 'vm' its vring number 'j'.  Returns 0 or an errno value,
- * with the reason noted. */
+/* Gives queue 'q' of 'vm' its virtqueue number 'j'.  Returns 0 or an errno
+ * value, with the reason noted. */
 static int
 set_virtq(struct vm *vm, struct queue *q, unsigned int j)
 {
@@ -136,7 +136,7 @@ set_virtq(struct vm *vm, struct queue *q, unsigned int j)
 
     if (rte_vhost_get_vhost_vring(vm->vid, index, &lib)
         || rte_vhost_get_vring_base(vm->vid, index, &avail, &used)) {
-        vm_fail__(vm, "vring %u is not there", index);
+        vm_fail__(vm, "virtqueue %u is not there", index);
         return EINVAL;
     }
     struct virtq_config c = {
@@ -162,7 +162,7 @@ set_virtq(struct vm *vm, struct queue *q, unsigned int j)
         error = EINVAL;
     }
     if (error) {
-        vm_fail__(vm, "vring %u: %s", index, why);
+        vm_fail__(vm, "virtqueue %u: %s", index, why);
         return error;
     }
     qv->call_fd = lib.callfd >= 0 ? lib.callfd : -1;
@@ -174,7 +174,7 @@ set_virtq(struct vm *vm, struct queue *q, unsigned int j)
     return 0;
 }
 
-/* Gives the queues of 'vm' the vrings that are ready. */
+/* Gives the queues of 'vm' the virtqueues that are ready. */
 static void
 start_queues(struct vm *vm)
 {

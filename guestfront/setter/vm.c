@@ -32,8 +32,8 @@
      | BIT(VHOST_USER_PROTOCOL_F_NET_MTU))
 
 /* Makes '*vm' what 'config' says.  'front_config' is how its front asks the
- * switch, but for what 'config' says.  Returns 0, or an errno value having said
- * why. */
+ * switch, but for what 'config' says.  Returns 0, or an errno value having
+ * said why. */
 int
 vm_init(struct vm *vm, const struct vm_config *config,
         const struct domsfront_config *front_config, int main_fd)
@@ -226,9 +226,9 @@ vm_has_failed(struct vm *vm, char *why, size_t why_size)
         uint32_t fault = __atomic_exchange_n(&q->fault, 0, __ATOMIC_RELAXED);
 
         if (fault) {
-            snprintf(why, why_size, "its driver broke a rule: vring %u: %s",
-                     2 * i + (fault >> 8),
-                     virtq_fault_to_string(fault & 0xff));
+            snprintf(
+                why, why_size, "its driver broke a rule: virtqueue %u: %s",
+                2 * i + (fault >> 8), virtq_fault_to_string(fault & 0xff));
             failed = true;
         }
     }

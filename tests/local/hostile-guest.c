@@ -553,8 +553,9 @@ never_wake(const char *arg)
     for (int i = 2; i < 4; i++) {
         MUST(!fcntl(g.fds[i], F_SETFL, 0));
     }
-    DOMS_WRITE_ONCE(*g.q.asleep, 1);
     while (now_ms() < end) {
+        /* Each value is another sleep. */
+        doms_queue_announce_sleep(&g.q);
         guest_take(&g);
         usleep(20);
     }
@@ -610,6 +611,56 @@ hold_bell(const char *arg)
     _exit(0);
 }
 
+/* Sends without ever ringing the switch's bell, each time after it must have
+ * fallen asleep.  Says how long the switch took at most. */
+static void
+never_ring(const char *arg)
+{
+    int64_t longest = 0;
+    struct guest g;
+
+    (void) arg;
+    guest_attach(&g, guest_name);
+    for (int i = 0; i < 20; i++) {
+        int64_t deadline = now_ms() + PATIENCE_MS;
+        int64_t began;
+
+        while (!DOMS_READ_ONCE(*g.q.peer_asleep)) {
+            MUST(now_ms() < deadline);
+            usleep(1000);
+        }
+        MUST(guest_put(&g, broadcast, 60));
+        began = now_ms();
+        doms_ring_publish(&g.q.tx);
+        guest_wait_taken(&g);
+        if (now_ms() - began > longest) {
+            longest = now_ms() - began;
+        }
+    }
+    printf("waited %d ms\n", (int) longest);
+    guest_leave(&g);
+}
+
+/* Rings the switch's bell without end, and sends nothing. */
+static void
+ring_for_nothing(const char *arg)
+{
+    int64_t end = now_ms() + duration_ms;
+    struct guest g;
+
+    (void) arg;
+    guest_attach(&g, guest_name);
+    MUST(g.n_fds == 4);
+    while (now_ms() < end) {
+        ssize_t n = send(g.fds[3], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        MUST(n == 1 || errno == EAGAIN);
+        guest_take(&g);
+    }
+    wait_for_traffic(&g);
+    guest_leave(&g);
+}
+
 static const struct {
     const char *how;
     void (*run)(const char *arg);
@@ -634,6 +685,8 @@ static const struct {
     { "punch-holes", punch_holes },
     { "never-wake", never_wake },
     { "hold-bell", hold_bell },
+    { "never-ring", never_ring },
+    { "ring-for-nothing", ring_for_nothing },
 };
 
 int

@@ -529,6 +529,13 @@ iperf_finish() {
     fi
 }
 
+# Ends the transfer of 'iperf_start' before its time.
+iperf_stop() {
+    # A shell in the background waits for the program, which gets the signal.
+    pkill -TERM -P "$iperf_pid" || fail "the transfer has ended by itself"
+    wait "$iperf_pid" || true
+}
+
 # Prints the Mbit/s that the other end has received.
 iperf_mbps() {
     jq '(.end.sum_received // .end.sum).bits_per_second / 1e6 | floor' \

@@ -322,10 +322,25 @@ reader_of_an_empty_ring_falls_asleep_and_the_peer_sees_it(void **state)
     assert_true(doms_queue_peer_wants_bell(f));
     /* It is the one side's word and not the other's. */
     assert_false(doms_queue_peer_wants_bell(p));
-    send_one(f);
-    assert_true(doms_queue_peer_wants_bell(f));
     doms_queue_wake_up(p);
     assert_false(doms_queue_peer_wants_bell(f));
+}
+
+static void
+sleeper_is_rung_once_for_each_sleep(void **state)
+{
+    struct channel *c = *state;
+    struct doms_queue *f = &c->front_queues[0], *p = &c->port_queues[0];
+
+    p->n_sleeps = UINT32_MAX - 2;
+    for (int i = 0; i < 5; i++) {
+        assert_true(doms_queue_fall_asleep(p));
+        assert_int_not_equal(*p->asleep, 0);
+        assert_true(doms_queue_peer_wants_bell(f));
+        assert_false(doms_queue_peer_wants_bell(f));
+        doms_queue_wake_up(p);
+        assert_false(doms_queue_peer_wants_bell(f));
+    }
 }
 
 static void
@@ -377,6 +392,7 @@ main(void)
         TEST(flags_are_those_that_this_side_agreed_to),
         TEST(health_tells_version_and_geometry),
         TEST(reader_of_an_empty_ring_falls_asleep_and_the_peer_sees_it),
+        TEST(sleeper_is_rung_once_for_each_sleep),
         TEST(reader_with_something_to_read_does_not_fall_asleep),
         TEST(reader_of_a_broken_ring_does_not_fall_asleep),
         TEST(any_value_but_zero_means_asleep),

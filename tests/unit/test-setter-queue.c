@@ -3,6 +3,7 @@
  * A VM's queue pair between a virtio driver and a switch, both played by the
  * test: what goes in on one side comes out on the other.
  */
+#define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -182,6 +182,19 @@ test_indirect_tables(void **state)
 }
 
 static void
+test_packed_table_to_be_read_may_say_otherwise(void **state)
+{
+    (void) state;
+    make(true, false);
+    vm_desc(&vm, VM_TABLE, 0, VM_DATA, 12, 0, WRITE);
+    vm_desc(&vm, VM_TABLE, 1, VM_DATA + 64, 60, 0, NEXT);
+    vm_offer_packed(&vm, VM_TABLE, 32, 3, INDIRECT);
+    assert_int_equal(virtq_take(&vm.v, 4), 1);
+    assert_int_equal(virtq_buf(&vm.v, 0)->total, 72);
+    vm_free(&vm);
+}
+
+static void
 test_split_table_may_end_a_chain(void **state)
 {
     (void) state;
@@ -704,6 +717,7 @@ main(void)
         cmocka_unit_test(test_packed_in_order_names_the_last_only),
         cmocka_unit_test(test_chains),
         cmocka_unit_test(test_indirect_tables),
+        cmocka_unit_test(test_packed_table_to_be_read_may_say_otherwise),
         cmocka_unit_test(test_split_table_may_end_a_chain),
         cmocka_unit_test(test_buffer_over_two_regions_is_two_pieces),
         cmocka_unit_test(test_addresses_outside_are_refused),

@@ -67,6 +67,19 @@ refused 1 'rundir: .*too long' 'shorter|at most|choose' doms-local start \
     --rundir "$long"
 refused 1 'socket.*too long|long' 'shorter|at most' \
     doms-tap --name c --socket "$long/doms.sock"
+refused 1 'no VM' 'help' doms-setter
+refused 1 'not a VM' 'NAME=PATH' doms-setter web1
+refused 1 'not a guest.s name' 'use' doms-setter "a b=$RUN/x"
+refused 1 'not a whole path' 'begin with' doms-setter web1=x.sock
+refused 1 'too long' 'shorter' doms-setter "web1=$long/x"
+refused 1 'another VM' 'name or socket' doms-setter "w=$RUN/x" "w=$RUN/y"
+refused 1 "mode is .*not 'x'" 'server' doms-setter "w=$RUN/x,mode=x"
+refused 1 "queues: '17'" 'use' doms-setter "w=$RUN/x,queues=17"
+refused 1 "access is .*not '9'" '0660' doms-setter "w=$RUN/x,access=9"
+refused 1 'not a word' 'help' doms-setter "w=$RUN/x,color=red"
+refused 1 "'3' is not" 'use' doms-setter --cpu 7-3 "w=$RUN/x"
+refused 1 'no user' 'user' doms-setter --user no-such-user "w=$RUN/x"
+refused 1 'no group' 'group' doms-setter --group no-such-group "w=$RUN/x"
 
 # Not root.  Others may not be able to read the build folder.
 chmod 711 "$RUN"

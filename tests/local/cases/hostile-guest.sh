@@ -54,7 +54,6 @@ rss=$(rss_mib)
 
 # a and b transfer all the time.
 iperf_start a b -t 600 -b 50M
-transfer=$iperf_pid
 
 # Nobody hears anything more from y; ten seconds later, domsd must have had
 # enough.
@@ -103,6 +102,7 @@ misbehave x scribble
 misbehave x punch-holes
 misbehave x never-wake
 misbehave x hold-bell
+misbehave x ring-for-nothing
 misbehave x attach-storm
 check "z is still there" [ "$(guest_status z .connects)" = 2 ]
 kill "$blast"
@@ -154,8 +154,7 @@ wait "$deaf" || fail "deaf: $(cat "$RUN/deaf.log")"
 misbehave x good
 
 # What all that has cost.
-kill -INT "$transfer"
-wait "$transfer" || true
+iperf_stop
 outage=$(iperf_outage_ms)
 check "the transfer went on all the time" \
     [ "$(jq '.intervals | length' "$iperf_server_json")" -gt 100 ]

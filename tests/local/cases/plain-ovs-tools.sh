@@ -48,3 +48,11 @@ wait_until 5 link_is_down
 check "waiting" [ "$(get port-b status:state)" = waiting ]
 vsctl del-port port-b
 check "b has gone" [ "$(ctl --json list | jq length)" = 1 ]
+
+# A node that the machine has not got is refused, and another is not.
+refused=$(vsctl add-port br0 c -- set interface c type=doms \
+    options:numa_node=99 2>&1) || :
+check_match "numa_node is refused" "$(get c error) $refused" 'numa_node=99'
+vsctl set interface c options:numa_node=0
+check "numa_node 0 is taken" [ "$(get c error)" = '[]' ]
+check "and told" [ "$(get c status:state)" = waiting ]
