@@ -542,10 +542,14 @@ iperf_mbps() {
         "$iperf_json"
 }
 
+iperf_server_has_ended() {
+    [ -s "$iperf_server_json" ] && jq -e .end "$iperf_server_json"
+}
+
 # Prints the longest time, in ms, in which the server of the last transfer
 # has received nothing.
 iperf_outage_ms() {
-    wait_for 5 jq -e .end "$iperf_server_json" \
+    wait_for 5 iperf_server_has_ended \
         || fail "the iperf3 server has left no report"
     jq '[.intervals[].sum] | reduce .[] as $i ({ now: 0, most: 0 };
             .now = (if $i.bytes == 0 then .now + $i.seconds else 0 end)
