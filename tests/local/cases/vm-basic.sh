@@ -29,8 +29,8 @@ check_traffic() {
     measure "$1_from_mbps=$(iperf_mbps)" "$1_from_mean=$from"
     address=${ADDR6[v]} iperf a v -6 -n 1M
     address=${ADDR6[a]} iperf v a -6 -n 1M
-    iperf a v -u -b 20M -l 8000 -t 0.3
-    iperf v a -u -b 20M -l 8000 -t 0.3
+    iperf a v -u -b 50M -l 8000 -n 1M
+    iperf v a -u -b 50M -l 8000 -n 1M
     check_checksums a
     check_checksums v
 }

@@ -22,9 +22,9 @@ for device in packed=on packed=on,indirect_desc=off,mrg_rxbuf=off \
     for size in 1472 4000 20000; do
         check_ping a v -s $size
     done
-    iperf a v -t 0.7
+    iperf a v -t 1
     to=$(iperf_mbps)
-    iperf v a -t 0.7
+    iperf v a -t 1
     measure "ring${n}_mbps=$to+$(iperf_mbps)"
     check_checksums a
     check_checksums v
