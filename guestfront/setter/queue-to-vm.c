@@ -150,12 +150,13 @@ give(struct queue *q, const struct domsfront_frame *frame, unsigned int *n,
     return give_anyhow(q, frame, n, written);
 }
 
-/* Gives the held frames to the VM, as far as it has buffers for them.  Returns
- * true if there were any. */
-static bool
-give_held(struct queue *q)
+/* Gives the frames that 'q' holds to the VM by the virtqueue of 'to', as far as
+ * that has buffers for them.  Returns true if there were any.  The caller holds
+ * both. */
+static inline bool
+give_held(struct queue *q, struct queue *to)
 {
-    struct queue_virtq *qv = &q->virtqs[QUEUE_TO_VM];
+    struct queue_virtq *qv = &to->virtqs[QUEUE_TO_VM];
     uint32_t written[VIRTQ_BATCH];
     unsigned int frames = 0, n = 0;
     uint64_t bytes = 0;
@@ -168,7 +169,7 @@ give_held(struct queue *q)
     }
     while (q->held_first < q->n_held) {
         const struct domsfront_frame *frame = &q->held[q->held_first];
-        enum queue_outcome__ outcome = give(q, frame, &n, written);
+        enum queue_outcome__ outcome = give(to, frame, &n, written);
 
         if (outcome == QUEUE_WAITS) {
             break;
@@ -181,12 +182,45 @@ give_held(struct queue *q)
     }
     if (n) {
         virtq_put(&qv->ring, n, written);
-        queue_notify__(q, qv);
-        queue_count__(&q->counters.to_frames, frames);
-        queue_count__(&q->counters.to_bytes, bytes);
+        queue_notify__(to, qv);
+        queue_count__(&to->counters.to_frames, frames);
+        queue_count__(&to->counters.to_bytes, bytes);
     }
-    queue_look_for_fault__(q, QUEUE_TO_VM);
+    queue_look_for_fault__(to, QUEUE_TO_VM);
     return n > 0;
+}
+
+/* Drops the held frames, since there is no driver for them. */
+static void
+drop_held(struct queue *q)
+{
+    queue_count__(&q->counters.to_no_driver, q->n_held - q->held_first);
+    q->held_first = q->n_held;
+}
+
+/* Gives the frames that 'q' holds, whose virtqueue the driver does not use, to
+ * the VM by the one of another queue.  Returns true if there were any, or if
+ * it is worth another try at once. */
+static bool
+give_held_elsewhere(struct queue *q)
+{
+    struct queue *to = q->stand_in;
+    bool worked = true;
+
+    if (to && !queue_try_lock(to)) {
+        return true;
+    }
+    if (to && to->virtqs[QUEUE_TO_VM].live) {
+        worked = give_held(q, to);
+    } else {
+        drop_held(q);
+    }
+    if (to) {
+        queue_unlock(to);
+    }
+    /* The driver's notification would go to the other one. */
+    q->full = q->held_first < q->n_held;
+    return worked;
 }
 
 /* Gives back what is held. */
@@ -201,7 +235,6 @@ queue_release_held__(struct queue *q)
 bool
 queue_run_to_vm__(struct queue *q)
 {
-    bool live = q->virtqs[QUEUE_TO_VM].live;
     bool worked;
 
     if (!q->n_held) {
@@ -211,13 +244,8 @@ queue_run_to_vm__(struct queue *q)
             return false;
         }
     }
-    if (live) {
-        worked = give_held(q);
-    } else {
-        queue_count__(&q->counters.to_no_driver, q->n_held - q->held_first);
-        q->held_first = q->n_held;
-        worked = true;
-    }
+    worked = q->virtqs[QUEUE_TO_VM].live ? give_held(q, q)
+                                         : give_held_elsewhere(q);
     if (q->held_first == q->n_held) {
         queue_release_held__(q);
     }
