@@ -197,3 +197,18 @@ check_setter_content() {
 setter_has_said() {
     [ "$(grep -c 'rules broken' "$RUN/setter.log")" -gt "$1" ]
 }
+
+# As in lib.sh, with what the setter and the VMs have counted.
+fail() {
+    local name
+
+    printf 'FAILED: %s\n' "$*" >&2
+    if [ -n "${setter_pid:-}" ] && kill -USR1 "$setter_pid" 2>/dev/null; then
+        for name in "${!qemu_pid[@]}"; do
+            qemu_send "$name" fail ethtool -S "$name"
+            SLOW=1 wait_for 3 grep '^@fail ' "$RUN/$name.out" || true
+            grep '^@fail' "$RUN/$name.out" >&2 || true
+        done
+    fi
+    exit 1
+}
