@@ -58,7 +58,8 @@ qemu_start() {
         -m 256M -object memory-backend-memfd,id=mem,size=256M,share=on \
         -numa node,memdev=mem \
         -kernel "$DOMS_BUILD/vm/vmlinux" -initrd "$DOMS_BUILD/vm/initramfs" \
-        -append 'console=ttyS0 quiet rdinit=/init mitigations=off' \
+        -append 'console=ttyS0 quiet rdinit=/init mitigations=off
+            watchdog_thresh=5 softlockup_panic=1' \
         -chardev "file,id=console,path=$RUN/$name-console.log,append=on" \
         -serial chardev:console -device virtio-serial-pci \
         -chardev "pipe,id=ctl,path=$RUN/$name" \
@@ -198,11 +199,16 @@ setter_has_said() {
     [ "$(grep -c 'rules broken' "$RUN/setter.log")" -gt "$1" ]
 }
 
-# As in lib.sh, with what the setter and the VMs have counted.
+# As in lib.sh, with the VMs' consoles, and what they and the setter have
+# counted.
 fail() {
     local name
 
     printf 'FAILED: %s\n' "$*" >&2
+    for name in "${!qemu_pid[@]}"; do
+        note "--- the end of the console of VM $name:"
+        tail -n 50 "$RUN/$name-console.log"
+    done >&2
     if [ -n "${setter_pid:-}" ] && kill -USR1 "$setter_pid" 2>/dev/null; then
         for name in "${!qemu_pid[@]}"; do
             qemu_send "$name" fail ethtool -S "$name"

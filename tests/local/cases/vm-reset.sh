@@ -44,6 +44,7 @@ device=$(in_guest v readlink -f /sys/class/net/v/device)
 device=${device##*/}
 for i in 1 2 3; do
     flood "unbind$i"
+    in_guest v ip link set v down
     in_guest v sh -c "echo $device >$driver/unbind"
     in_guest v sh -c "echo $device >$driver/bind"
     qemu_addresses v
