@@ -150,9 +150,9 @@ give(struct queue *q, const struct domsfront_frame *frame, unsigned int *n,
     return give_anyhow(q, frame, n, written);
 }
 
-/* Gives the frames that 'q' holds to the VM by the virtqueue of 'to', as far as
- * that has buffers for them.  Returns true if there were any.  The caller holds
- * both. */
+/* Gives the frames that 'q' holds to the VM by the virtqueue of 'to', as far
+ * as that has buffers for them.  Returns true if there were any.  The caller
+ * holds both. */
 static inline bool
 give_held(struct queue *q, struct queue *to)
 {

@@ -24,8 +24,8 @@ virtq_packed_check(const struct virtq_config *c)
 /* Returns where a device that served the ring of 'c' got to, which QEMU does
  * not know if that one died.  Only devices ever change a descriptor's
  * VRING_PACKED_DESC_F_USED, one after the other, each once a round: what it is
- * at the start of the ring it is up to where they got to.  Returns 'c->base' if
- * it is not so, because a device left out the rest of its chains. */
+ * at the start of the ring it is up to where they got to.  Returns 'c->base'
+ * if it is not so, because a device left out the rest of its chains. */
 uint16_t
 virtq_packed_find_base(const struct virtq_config *c)
 {

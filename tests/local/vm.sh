@@ -2,8 +2,8 @@
 # shellcheck shell=bash disable=SC2154
 #
 # Real VMs for the cases: QEMU, without KVM so that any machine will do, with
-# Debian's kernel and its own virtio-net driver, behind doms-setter.  Sourced by
-# cases, in place of setter.sh.
+# Debian's kernel and its own virtio-net driver, behind doms-setter.  Sourced
+# by cases, in place of setter.sh.
 #
 # A VM is a guest as others are: ADDR, in_guest and all that is made of it work
 # with its name.  Commands go to the VM, and come back, by a virtio-serial port
