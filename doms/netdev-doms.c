@@ -114,6 +114,7 @@ netdev_doms_construct(struct netdev *netdev_)
     ovs_mutex_init(&dev->mutex);
     ovsrcu_init(&dev->channel, NULL);
     atomic_init(&dev->is_up, true);
+    atomic_init(&dev->guest_is_down, false);
     atomic_init(&dev->mtu, DOMS_MTU_DEFAULT);
     for (int i = 0; i < DOMS_MAX_QUEUES; i++) {
         ovs_mutex_init_adaptive(&dev->txqs[i].mutex);
@@ -268,7 +269,11 @@ netdev_doms_set_mtu(struct netdev *netdev_, int mtu)
 static int
 netdev_doms_get_carrier(const struct netdev *netdev_, bool *carrier)
 {
-    *carrier = netdev_doms_channel(netdev_doms_cast(netdev_)) != NULL;
+    struct netdev_doms *dev = netdev_doms_cast(netdev_);
+    bool guest_is_down;
+
+    atomic_read_relaxed(&dev->guest_is_down, &guest_is_down);
+    *carrier = netdev_doms_channel(dev) != NULL && !guest_is_down;
     return 0;
 }
 

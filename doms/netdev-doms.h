@@ -14,10 +14,11 @@
  *   numa_node whose CPUs poll the port, and where the socket door puts its
  *             rings; 0 by default
  *
- * A port without a guest is there, with carrier down.  A guest's coming and
- * going replaces one pointer, by RCU, and stops no thread, so other ports do
- * not notice; only 'n_rxq' and the number of transmit queues take OVS's
- * reconfigure(), in which it stops the threads that poll the port.
+ * A port without a guest is there, with carrier down, and so is one whose guest
+ * has set its interface down.  A guest's coming and going replaces one pointer,
+ * by RCU, and stops no thread, so other ports do not notice; only 'n_rxq' and
+ * the number of transmit queues take OVS's reconfigure(), in which it stops the
+ * threads that poll the port.
  *
  * This header is for the files that make up the class (netdev-doms*.c) and for
  * ports.c and status.c; others need doms/ports.h.
@@ -58,6 +59,9 @@ struct netdev_doms {
     OVSRCU_TYPE(struct doms_channel *) channel; /* NULL: no guest. */
     atomic_bool is_up;                          /* NETDEV_UP. */
     atomic_int mtu;                             /* Bytes of payload. */
+
+    atomic_bool guest_is_down; /* The guest has its interface set down, as far
+                                * as the main thread has seen. */
 
     uint32_t n_parked; /* Atomic: receive queues that are parked. */
     uint32_t port_no;  /* Atomic: its number in the datapath, or ODPP_NONE if

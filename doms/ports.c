@@ -99,6 +99,14 @@ channel_suits(const struct doms_channel *ch, const struct netdev_doms *dev)
            && (!dev->mac_is_set || eth_addr_equals(ch->mac, dev->guest_mac));
 }
 
+/* Returns true if the guest of 'ch' says that its interface is set down. */
+static bool
+guest_is_down(const struct doms_channel *ch)
+{
+    return ch->peer_group
+           && DOMS_READ_ONCE(ch->peer_group->state) == DOMS_STATE_DOWN;
+}
+
 /* Makes 'ch' the channel of 'dev', which has none. */
 static void
 take_channel(struct netdev_doms *dev, struct doms_channel *ch)
@@ -111,6 +119,7 @@ take_channel(struct netdev_doms *dev, struct doms_channel *ch)
     dev->down_reason = NULL;
     dev->n_connects++;
     dev->carrier_resets++;
+    atomic_store_relaxed(&dev->guest_is_down, guest_is_down(ch));
     netdev_doms_publish_state(dev, ch);
     ovsrcu_set(&dev->channel, ch);
     doms_pmd_kick();
@@ -224,7 +233,25 @@ release_orphans(void)
     }
 }
 
-/* Shows all guests that the switch lives. */
+/* Has the carrier of 'dev' follow what the guest of its channel, 'ch', says of
+ * its interface. */
+static void
+follow_guest(struct netdev_doms *dev, const struct doms_channel *ch)
+{
+    bool is_down = guest_is_down(ch);
+    bool was_down;
+
+    atomic_read_relaxed(&dev->guest_is_down, &was_down);
+    if (is_down != was_down) {
+        atomic_store_relaxed(&dev->guest_is_down, is_down);
+        ovs_mutex_lock(&dev->mutex);
+        dev->carrier_resets++;
+        ovs_mutex_unlock(&dev->mutex);
+        netdev_change_seq_changed(&dev->up);
+    }
+}
+
+/* Shows all guests that the switch lives, and looks how they are. */
 static long long int
 beat_hearts(void)
 {
@@ -240,6 +267,7 @@ beat_hearts(void)
 
             if (ch) {
                 doms_channel_beat(ch, now);
+                follow_guest(dev, ch);
             }
         }
         ovs_mutex_unlock(&netdev_doms_mutex);

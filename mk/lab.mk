@@ -4,7 +4,9 @@
 
 image-deps: deps
 	@mk/install-packages.sh mk/packages-image.txt
-lab-deps: image-deps
+vm-deps: image-deps
+	@mk/install-packages.sh mk/packages-vm.txt
+lab-deps: vm-deps
 	@mk/install-packages.sh mk/packages-lab.txt
 lab-images: lab-deps
 	@$(MAKE) --no-print-directory programs module
@@ -20,4 +22,4 @@ doms-image: image-deps
 	@$(MAKE) --no-print-directory programs
 	@xen-config/build-doms.sh --build $(BUILD)
 
-.PHONY: lab image-deps lab-deps lab-images check-xen doms-image
+.PHONY: lab image-deps vm-deps lab-deps lab-images check-xen doms-image

@@ -77,6 +77,9 @@ $(B)/obj/tests/local/hostile-switch.o: \
     CPPFLAGS += $(OVS_CPPFLAGS) -Wno-sign-compare
 $(B)/obj/tests/local/hostile-switch.o: | $(OVS_STAMP)
 $(TESTS)/hostile/domsd: $(SEARCH_OBJS) $(B)/obj/tests/local/hostile-switch.o
+# What tests/local/cases/vm-*.sh boot.
+vm-image: vm-deps
+	@tests/local/vm/build-image.sh $(BUILD)
 
 debian-ovs:
 	@mk/unpack-debian-ovs.sh $(BUILD)
@@ -91,6 +94,7 @@ tsan-programs: $(TSAN_TESTS)
 
 check: deps lab-deps
 	@tests/check $(BUILD)
+check-local: vm-deps
 check-unit check-local check-ovs check-style: deps
 	@tests/check $(BUILD) $(@:check-%=%)
 # Everything that domsd can be compared with; takes long.
@@ -148,4 +152,4 @@ $(FUZZERS): | fuzz-deps
 .PHONY: check check-unit check-local check-ovs check-ovs-all check-style \
     check-format check-cppcheck format fuzz fuzz-deps fuzz-seeds $(FUZZ_RUNS) \
     test-programs tsan-programs \
-    debian-ovs debian-ovs-dpdk
+    debian-ovs debian-ovs-dpdk vm-image

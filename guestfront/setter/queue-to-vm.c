@@ -159,12 +159,13 @@ give(struct queue *q, const struct domsfront_frame *frame,
     return give_anyhow(q, frame, n, written);
 }
 
-/* Gives the held frames to the VM, as far as it has buffers for them.  Returns
- * how many buffers that took. */
-static unsigned int
-give_held(struct queue *q)
+/* Gives the frames that 'q' holds to the VM by the virtqueue of 'to', as far
+ * as that has buffers for them.  Returns how many buffers that took.  The
+ * caller holds both. */
+static inline unsigned int
+give_held(struct queue *q, struct queue *to)
 {
-    struct queue_virtq *qv = &q->virtqs[QUEUE_TO_VM];
+    struct queue_virtq *qv = &to->virtqs[QUEUE_TO_VM];
     uint32_t written[VIRTQ_BATCH];
     unsigned int frames = 0, n = 0;
     uint64_t bytes = 0;
@@ -181,7 +182,7 @@ give_held(struct queue *q)
         const struct domsfront_frame *frame = &q->held[q->held_first];
         bool is_last = q->held_first + 1 >= q->n_held;
         enum queue_outcome__ outcome = give(
-            q, frame, is_last ? 0 : frame[1].length, &n, written);
+            to, frame, is_last ? 0 : frame[1].length, &n, written);
 
         if (outcome == QUEUE_WAITS) {
             break;
@@ -194,11 +195,44 @@ give_held(struct queue *q)
     }
     if (n) {
         virtq_put(&qv->ring, n, written);
-        queue_notify__(q, qv);
-        queue_count__(&q->counters.to_frames, frames);
-        queue_count__(&q->counters.to_bytes, bytes);
+        queue_notify__(to, qv);
+        queue_count__(&to->counters.to_frames, frames);
+        queue_count__(&to->counters.to_bytes, bytes);
     }
-    queue_look_for_fault__(q, QUEUE_TO_VM);
+    queue_look_for_fault__(to, QUEUE_TO_VM);
+    return n;
+}
+
+/* Drops the held frames, since there is no driver for them.  Returns how many
+ * they were. */
+static unsigned int
+drop_held(struct queue *q)
+{
+    unsigned int n = q->n_held - q->held_first;
+
+    queue_count__(&q->counters.to_no_driver, n);
+    q->held_first = q->n_held;
+    return n;
+}
+
+/* Gives the frames that 'q' holds, whose virtqueue the driver does not use, to
+ * the VM by the one of another queue.  Returns how many buffers that took, or
+ * 1 if it is worth another try at once. */
+static unsigned int
+give_held_elsewhere(struct queue *q)
+{
+    struct queue *to = q->stand_in;
+    unsigned int n;
+
+    if (to && !queue_try_lock(to)) {
+        return 1;
+    }
+    n = to && to->virtqs[QUEUE_TO_VM].live ? give_held(q, to) : drop_held(q);
+    if (to) {
+        queue_unlock(to);
+    }
+    /* The driver's notification would go to the other one. */
+    q->full = q->held_first < q->n_held;
     return n;
 }
 
@@ -215,7 +249,6 @@ queue_release_held__(struct queue *q)
 unsigned int
 queue_run_to_vm__(struct queue *q)
 {
-    bool live = q->virtqs[QUEUE_TO_VM].live;
     unsigned int n;
 
     if (!q->n_held) {
@@ -225,13 +258,7 @@ queue_run_to_vm__(struct queue *q)
             return 0;
         }
     }
-    if (live) {
-        n = give_held(q);
-    } else {
-        n = q->n_held - q->held_first;
-        queue_count__(&q->counters.to_no_driver, n);
-        q->held_first = q->n_held;
-    }
+    n = q->virtqs[QUEUE_TO_VM].live ? give_held(q, q) : give_held_elsewhere(q);
     if (q->held_first == q->n_held) {
         queue_release_held__(q);
     }

@@ -71,6 +71,7 @@ queue_poll(struct queue *q)
         /* What is held keeps a channel that has ended. */
         if (q->n_held) {
             queue_release_held__(q);
+            q->full = false;
         }
     } else {
         n = queue_run_to_vm__(q);
@@ -118,5 +119,7 @@ queue_reset(struct queue *q)
         q->virtqs[i].live = false;
         q->virtqs[i].call_fd = q->virtqs[i].kick_fd = -1;
     }
+    q->stand_in = NULL;
     q->cut_ofs = 0;
+    q->full = false;
 }

@@ -70,6 +70,8 @@ struct queue {
     uint32_t header_size; /* Bytes of a virtio-net header. */
     uint64_t features;    /* VIRTIO_NET_F_* that are in force, as bits. */
     struct queue_virtq virtqs[QUEUE_N_VIRTQS];
+    struct queue *stand_in; /* Whose virtqueue to the VM is used if the driver
+                             * does not use this one's, or NULL. */
 
     uint32_t cut_ofs; /* Payload bytes of a frame from the VM that are with
                        * the switch, while the rest of it waits. */
@@ -81,7 +83,7 @@ struct queue {
 
     uint32_t fault; /* enum virtq_fault once the VM broke a rule, with the
                      * virtqueue's number from bit 8 on; atomic. */
-    bool full;      /* The front's ring had no room. */
+    bool full;      /* The front's ring, or that of 'stand_in', had no room. */
     bool has_sent;  /* The last queue_poll() gave the switch something. */
     struct queue_counters counters;
 } __attribute__((aligned(DOMS_LINE_PAIR)));

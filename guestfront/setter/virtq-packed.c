@@ -21,6 +21,33 @@ virtq_packed_check(const struct virtq_config *c)
            && !((uintptr_t) c->device % 4);
 }
 
+/* Returns where a device that served the ring of 'c' got to, which QEMU does
+ * not know if that one died.  Only devices ever change a descriptor's
+ * VRING_PACKED_DESC_F_USED, one after the other, each once a round: what it is
+ * at the start of the ring it is up to where they got to.  Returns 'c->base'
+ * if it is not so, because a device left out the rest of its chains. */
+uint16_t
+virtq_packed_find_base(const struct virtq_config *c)
+{
+    const struct vring_packed_desc *d = c->desc;
+    bool wrap = DOMS_READ_ONCE(d[0].flags) & F_USED;
+    unsigned int n = 1;
+
+    while (n < c->size && !(DOMS_READ_ONCE(d[n].flags) & F_USED) == !wrap) {
+        n++;
+    }
+    for (unsigned int i = n; i < c->size; i++) {
+        if (!(DOMS_READ_ONCE(d[i].flags) & F_USED) == !wrap) {
+            return c->base;
+        }
+    }
+    if (n == c->size) {
+        n = 0;
+        wrap = !wrap;
+    }
+    return n | wrap << 15;
+}
+
 static bool
 is_available(uint16_t flags, bool wrap)
 {
@@ -160,6 +187,23 @@ used_word(const struct virtq *v, uint16_t id, uint32_t written)
     return written | (uint64_t) id << 32 | flags << 48;
 }
 
+/* Marks all descriptors of 'b' but the first, which is at 'used', as used too:
+ * the driver does not look at them, but virtq_packed_find_base() does. */
+static void
+mark_chain(const struct virtq *v, const struct virtq_buf *b)
+{
+    uint16_t index = v->used;
+    bool wrap = v->used_wrap;
+
+    for (unsigned int i = 1; i < b->n_descs; i++) {
+        struct vring_packed_desc *d;
+
+        advance(v, &index, &wrap, 1);
+        d = (struct vring_packed_desc *) desc_of(v, index);
+        DOMS_WRITE_ONCE(d->flags, wrap ? F_AVAIL | F_USED : 0);
+    }
+}
+
 /* Gives the 'n' buffers at 'bufs' back, of which the driver sees the first one
  * last.  In order, it needs no more than the name of the last one, if nothing
  * was written. */
@@ -172,8 +216,10 @@ virtq_packed_put(struct virtq *v, const struct virtq_buf *bufs, unsigned int n,
     uint64_t word = used_word(v, bufs[last_only ? n - 1 : 0].id,
                               written ? written[0] : 0);
 
+    mark_chain(v, &bufs[0]);
     advance(v, &v->used, &v->used_wrap, bufs[0].n_descs);
     for (unsigned int i = 1; i < n; i++) {
+        mark_chain(v, &bufs[i]);
         if (!last_only) {
             uint64_t *words = (uint64_t *) desc_of(v, v->used);
 

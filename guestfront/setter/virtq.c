@@ -41,6 +41,8 @@ int
 virtq_init(struct virtq *v, const struct virtq_config *c, char *why,
            size_t why_size)
 {
+    uint16_t base = c->base;
+
     if (!c->size || c->size > VIRTQ_SIZE_MAX
         || (!c->packed && c->size & (c->size - 1))) {
         snprintf(why, why_size, "a ring of %u entries cannot be", c->size);
@@ -56,12 +58,16 @@ virtq_init(struct virtq *v, const struct virtq_config *c, char *why,
         snprintf(why, why_size, "ring is not in the VM's memory");
         return EINVAL;
     }
+    /* In order, not all that is used is marked so. */
+    if (c->packed && !c->in_order) {
+        base = virtq_packed_find_base(c);
+    }
     memset(v, 0, offsetof(struct virtq, bufs));
     v->c = *c;
     v->hint = &c->memory->regions[0];
-    v->avail = v->used = c->packed ? c->base & 0x7fff : c->base;
+    v->avail = v->used = c->packed ? base & 0x7fff : base;
     v->avail_known = v->avail;
-    v->avail_wrap = v->used_wrap = c->base >> 15;
+    v->avail_wrap = v->used_wrap = base >> 15;
     v->armed = true;
     if (!c->packed) {
         virtq_split_init(v);

@@ -82,7 +82,8 @@ struct virtq_config {
     bool writes;    /* The device writes the buffers. */
     uint16_t size;  /* Entries. */
     uint16_t base;  /* Where to go on: an index, for a packed ring with the
-                     * wrap counter as its highest bit. */
+                     * wrap counter as its highest bit, and only if the ring
+                     * itself does not tell. */
     void *desc;     /* Where the ring's three parts are mapped. */
     void *driver;
     void *device;
@@ -212,6 +213,7 @@ void virtq_split_disarm(struct virtq *);
 
 /* virtq-packed.c */
 bool virtq_packed_check(const struct virtq_config *);
+uint16_t virtq_packed_find_base(const struct virtq_config *);
 unsigned int virtq_packed_take(struct virtq *, struct virtq_buf *,
                                unsigned int want);
 void virtq_packed_put(struct virtq *, const struct virtq_buf *, unsigned int n,

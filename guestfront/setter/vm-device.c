@@ -174,10 +174,25 @@ set_virtq(struct vm *vm, struct queue *q, unsigned int j)
     return 0;
 }
 
+/* Returns how many queues the driver of 'vm' takes frames from, which are the
+ * first ones. */
+static unsigned int
+count_ready(const struct vm *vm)
+{
+    unsigned int n = 0;
+
+    while (n < vm->config.n_queues && vm->ready[2 * n + QUEUE_TO_VM]) {
+        n++;
+    }
+    return n;
+}
+
 /* Gives the queues of 'vm' the virtqueues that are ready. */
 static void
 start_queues(struct vm *vm)
 {
+    unsigned int n_ready = count_ready(vm);
+
     if (!vm->running || vm->failed
         || rte_vhost_get_negotiated_features(vm->vid, &vm->features)
         || copy_memory(vm)) {
@@ -187,6 +202,8 @@ start_queues(struct vm *vm)
         struct queue *q = &vm->queues[i];
 
         queue_lock(q);
+        q->stand_in = n_ready && i >= n_ready ? &vm->queues[i % n_ready]
+                                              : NULL;
         q->features = vm->features;
         q->header_size = vm->features
                                  & (BIT(VIRTIO_F_VERSION_1)
@@ -213,12 +230,9 @@ static void
 log_driver(const struct vm *vm)
 {
     uint32_t room = __atomic_load_n(&vm->room, __ATOMIC_RELAXED);
-    unsigned int n = 0;
+    unsigned int n = count_ready(vm);
     uint16_t mtu = 0;
 
-    while (n < vm->config.n_queues && vm->ready[2 * n]) {
-        n++;
-    }
     log_line("%s: the VM's driver is ready: %s rings, queues %u%s%s%s%s",
              vm->config.name,
              vm->features & BIT(VIRTIO_F_RING_PACKED) ? "packed" : "split", n,

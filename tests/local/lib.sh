@@ -383,10 +383,10 @@ guest_stop() {
 # Prints what the guest's own kernel says of its interface: the JSON member
 # $2 of 'ip link'.
 guest_link() {
-    ip -n "$ID-$1" -j link show dev "$1" | jq -r ".[0].$2"
+    in_guest "$1" ip -j link show dev "$1" | jq -r ".[0].$2"
 }
 mac_of() { guest_link "$1" address; }
-has_carrier() { ip -n "$ID-$1" link show dev "$1" | grep -q LOWER_UP; }
+has_carrier() { in_guest "$1" ip link show dev "$1" | grep -q LOWER_UP; }
 link_is() { [ "$(guest_link "$1" "$2")" = "$3" ]; }
 
 # Gives the guests $@, which run, a port each.
@@ -542,10 +542,14 @@ iperf_mbps() {
         "$iperf_json"
 }
 
+iperf_server_has_ended() {
+    [ -s "$iperf_server_json" ] && jq -e .end "$iperf_server_json"
+}
+
 # Prints the longest time, in ms, in which the server of the last transfer
 # has received nothing.
 iperf_outage_ms() {
-    wait_for 5 jq -e .end "$iperf_server_json" \
+    wait_for 5 iperf_server_has_ended \
         || fail "the iperf3 server has left no report"
     jq '[.intervals[].sum] | reduce .[] as $i ({ now: 0, most: 0 };
             .now = (if $i.bytes == 0 then .now + $i.seconds else 0 end)

@@ -576,6 +576,35 @@ test_frames_without_a_driver_are_dropped(void **state)
 }
 
 static void
+test_a_queue_that_the_driver_does_not_use_uses_another(void **state)
+{
+    struct queue *idle;
+
+    (void) state;
+    begin(false, 0, 0);
+    idle = aligned_alloc(__alignof__(struct queue), sizeof *idle);
+    assert_non_null(idle);
+    memset(idle, 0, sizeof *idle);
+    idle->front = front;
+    queue_reset(idle);
+    idle->stand_in = queue;
+
+    switch_sends(1, 60, NULL);
+    assert_false(queue_poll(idle));
+    assert_true(idle->full);
+    vm_offer_simple(&to, 0, VM_DATA, 1600, VRING_DESC_F_WRITE);
+    queue_lock(queue);
+    queue_poll(idle);
+    assert_int_equal(n_used(), 0);
+    queue_unlock(queue);
+    assert_true(queue_poll(idle));
+    assert_int_equal(used_length(0), HDR + 60);
+    assert_false(idle->full);
+    free(idle);
+    end();
+}
+
+static void
 test_frames_that_wait_do_not_keep_a_dead_switch(void **state)
 {
     (void) state;
@@ -639,6 +668,8 @@ main(void)
         cmocka_unit_test(test_a_frame_too_long_for_its_buffer_is_dropped),
         cmocka_unit_test(test_offload_fields_reach_a_driver_that_takes_them),
         cmocka_unit_test(test_frames_without_a_driver_are_dropped),
+        cmocka_unit_test(
+            test_a_queue_that_the_driver_does_not_use_uses_another),
         cmocka_unit_test(test_frames_that_wait_do_not_keep_a_dead_switch),
         cmocka_unit_test(test_notifications_are_asked_for_when_idle_only),
     };

@@ -558,6 +558,49 @@ test_a_ring_goes_on_where_another_device_stopped(void **state)
     }
 }
 
+/* Starts the ring anew at 'base', as far as anybody knows.  Returns where it is
+ * then. */
+static uint16_t
+restart(uint16_t base)
+{
+    struct virtq_config c = vm.v.c;
+    char why[120];
+
+    c.base = base;
+    assert_int_equal(virtq_init(&vm.v, &c, why, sizeof why), 0);
+    return virtq_base(&vm.v);
+}
+
+static void
+test_a_packed_ring_tells_where_its_device_got_to(void **state)
+{
+    uint16_t start = 1u << 15;
+
+    (void) state;
+    make(true, false);
+    for (unsigned int i = 0; i < 6 * SIZE; i++) {
+        uint16_t base = virtq_base(&vm.v);
+        unsigned int n = 1 + i % 3;
+
+        assert_int_equal(restart(start), base);
+        for (unsigned int j = 0; j < n; j++) {
+            vm_offer_packed(&vm, VM_DATA, 60, i % SIZE, j + 1 < n ? NEXT : 0);
+        }
+        assert_int_equal(restart(start), base);
+        assert_int_equal(virtq_take(&vm.v, 1), 1);
+        assert_int_equal(restart(start), base);
+        assert_int_equal(virtq_take(&vm.v, 1), 1);
+        virtq_put(&vm.v, 1, NULL);
+    }
+    vm_free(&vm);
+
+    /* Unless another device has left no such traces. */
+    make(true, false);
+    packed_desc(2)->flags = 1 << 7 | 1 << 15;
+    assert_int_equal(restart(start + 3), start + 3);
+    vm_free(&vm);
+}
+
 static void
 test_rings_that_cannot_be_are_refused(void **state)
 {
@@ -691,6 +734,7 @@ main(void)
         cmocka_unit_test(test_notifications_without_event_index),
         cmocka_unit_test(test_event_index_is_heeded),
         cmocka_unit_test(test_a_ring_goes_on_where_another_device_stopped),
+        cmocka_unit_test(test_a_packed_ring_tells_where_its_device_got_to),
         cmocka_unit_test(test_rings_that_cannot_be_are_refused),
         cmocka_unit_test(test_a_driver_may_rewrite_everything_meanwhile),
     };
