@@ -2,11 +2,8 @@
 #define _GNU_SOURCE
 #include "options.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <getopt.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/socket-msg.h"
+#include "guestfront/program/arguments.h"
 
 #ifndef DOMS_PACKAGE_VERSION
 #define DOMS_PACKAGE_VERSION "unknown"
@@ -95,57 +93,6 @@ print_help(void)
         "  --help, --version");
 }
 
-static void __attribute__((format(printf, 1, 2), noreturn))
-die(const char *format, ...)
-{
-    va_list args;
-
-    fputs("doms-setter: ", stderr);
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-    exit(EXIT_FAILURE);
-}
-
-/* Returns 's' as a number from 'min' to 'max'.  With 'suffix', it may end with
- * K or M. */
-static unsigned int
-parse_number(const char *option, const char *s, unsigned long min,
-             unsigned long max, bool suffix)
-{
-    unsigned long value = 0;
-    char *end = NULL;
-
-    errno = 0;
-    if (isdigit((unsigned char) *s)) {
-        value = strtoul(s, &end, 10);
-    }
-    if (end && !errno && suffix && value <= max) {
-        unsigned int shift = toupper(*end) == 'K'   ? 10
-                             : toupper(*end) == 'M' ? 20
-                                                    : 0;
-
-        value <<= shift;
-        end += shift > 0;
-    }
-    if (!end || *end || errno || value < min || value > max) {
-        die("%s: '%s' is not possible; use a number from %lu to %lu", option,
-            s, min, max);
-    }
-    return value;
-}
-
-static void
-parse_mac(const char *s, uint8_t mac[6])
-{
-    if (!doms_mac_from_string(s, mac)) {
-        die("mac: '%s' is not the address of one interface; use six bytes "
-            "like 02:00:00:00:00:01",
-            s);
-    }
-}
-
 /* Takes "WORD=VALUE" of VM 'c'. */
 static void
 parse_word(struct vm_config *c, char *word)
@@ -156,26 +103,30 @@ parse_word(struct vm_config *c, char *word)
         *value++ = '\0';
     }
     if (!value || !*value) {
-        die("%s: '%s' has no value; see doms-setter --help", c->name, word);
+        arguments_die("%s: '%s' has no value; see doms-setter --help", c->name,
+                      word);
     } else if (!strcmp(word, "mode")) {
         c->client = !strcmp(value, "client");
         if (!c->client && strcmp(value, "server")) {
-            die("%s: mode is 'server' or 'client', not '%s'", c->name, value);
+            arguments_die("%s: mode is 'server' or 'client', not '%s'",
+                          c->name, value);
         }
     } else if (!strcmp(word, "queues")) {
-        c->n_queues = parse_number("queues", value, 1, DOMSFRONT_MAX_QUEUES,
-                                   false);
+        c->n_queues = arguments_number("queues", value, 1,
+                                       DOMSFRONT_MAX_QUEUES, false);
     } else if (!strcmp(word, "mac")) {
-        parse_mac(value, c->mac);
+        arguments_mac("mac", value, c->mac);
     } else if (!strcmp(word, "access")) {
         char *end;
 
         c->mode = strtoul(value, &end, 8);
         if (*end || c->mode > 0777) {
-            die("%s: access is a mode such as 0660, not '%s'", c->name, value);
+            arguments_die("%s: access is a mode such as 0660, not '%s'",
+                          c->name, value);
         }
     } else {
-        die("%s: '%s' is not a word for a VM; see doms-setter --help", c->name,
+        arguments_die(
+            "%s: '%s' is not a word for a VM; see doms-setter --help", c->name,
             word);
     }
 }
@@ -189,15 +140,18 @@ parse_vm(struct options *o, char *arg)
     char *save = NULL;
 
     if (!path || !path[1] || path[1] == ',') {
-        die("'%s' is not a VM; use NAME=PATH, see doms-setter --help", arg);
+        arguments_die(
+            "'%s' is not a VM; use NAME=PATH, see doms-setter --help", arg);
     }
     if (o->n_vms == OPTIONS_MAX_VMS) {
-        die("more than %d VMs; start several setters", OPTIONS_MAX_VMS);
+        arguments_die("more than %d VMs; start several setters",
+                      OPTIONS_MAX_VMS);
     }
     *path++ = '\0';
     *c = (struct vm_config){ .name = arg, .n_queues = 1, .mode = 0600 };
     if (!doms_name_is_valid(arg)) {
-        die("'%s' is not a guest's name; use 1 to 63 letters, digits, '_', "
+        arguments_die(
+            "'%s' is not a guest's name; use 1 to 63 letters, digits, '_', "
             "'-' or '.', the first of them a letter or a digit",
             arg);
     }
@@ -206,16 +160,18 @@ parse_vm(struct options *o, char *arg)
         parse_word(c, word);
     }
     if (strlen(c->path) >= sizeof((struct sockaddr_un *) 0)->sun_path) {
-        die("%s: the path of its socket is too long; use a shorter folder",
+        arguments_die(
+            "%s: the path of its socket is too long; use a shorter folder",
             arg);
     }
     if (*c->path != '/') {
-        die("%s: '%s' is not a whole path; begin with '/'", arg, c->path);
+        arguments_die("%s: '%s' is not a whole path; begin with '/'", arg,
+                      c->path);
     }
     for (unsigned int i = 0; i < o->n_vms; i++) {
         if (!strcmp(o->vms[i].name, c->name)
             || !strcmp(o->vms[i].path, c->path)) {
-            die("%s: another VM has this name or socket", arg);
+            arguments_die("%s: another VM has this name or socket", arg);
         }
     }
     o->n_vms++;
@@ -235,19 +191,19 @@ parse_cpus(struct options *o, char *list)
         if (dash) {
             *dash++ = '\0';
         }
-        first = parse_number("--cpu", word, 0, CPU_SETSIZE - 1, false);
-        last = dash
-                   ? parse_number("--cpu", dash, first, CPU_SETSIZE - 1, false)
-                   : first;
+        first = arguments_number("--cpu", word, 0, CPU_SETSIZE - 1, false);
+        last = dash ? arguments_number("--cpu", dash, first, CPU_SETSIZE - 1,
+                                       false)
+                    : first;
         for (; first <= last; first++) {
             if (o->n_cpus == OPTIONS_MAX_CPUS) {
-                die("--cpu: more than %d CPUs", OPTIONS_MAX_CPUS);
+                arguments_die("--cpu: more than %d CPUs", OPTIONS_MAX_CPUS);
             }
             o->cpus[o->n_cpus++] = first;
         }
     }
     if (!o->n_cpus) {
-        die("--cpu: no CPU; use a list such as 2,4-6");
+        arguments_die("--cpu: no CPU; use a list such as 2,4-6");
     }
 }
 
@@ -303,8 +259,8 @@ take_option(struct options *o, int c)
         o->front.socket_path = optarg;
         break;
     case OPT_ARENA:
-        o->front.arena_size = parse_number("--arena", optarg, DOMS_ARENA_MIN,
-                                           DOMS_ARENA_MAX, true);
+        o->front.arena_size = arguments_number(
+            "--arena", optarg, DOMS_ARENA_MIN, DOMS_ARENA_MAX, true);
         break;
     case OPT_NO_DOORBELL:
         o->front.features &= ~DOMSFRONT_F_DOORBELL;
@@ -316,15 +272,17 @@ take_option(struct options *o, int c)
         o->worker.yield = true;
         break;
     case OPT_SPIN:
-        idle->spin_us = parse_number("--spin-us", optarg, 0, 1000000, false);
+        idle->spin_us = arguments_number("--spin-us", optarg, 0, 1000000,
+                                         false);
         break;
     case OPT_SLEEP:
-        idle->max_sleep_us = parse_number("--max-sleep-us", optarg, 1, 1000000,
-                                          false);
+        idle->max_sleep_us = arguments_number("--max-sleep-us", optarg, 1,
+                                              1000000, false);
         break;
     case OPT_HOLD:
         o->hold_us = 1000
-                     * parse_number("--hold-ms", optarg, 0, 1000000, false);
+                     * arguments_number("--hold-ms", optarg, 0, 1000000,
+                                        false);
         break;
     case 'h':
         print_help();
@@ -351,7 +309,7 @@ parse_options(int argc, char *argv[], struct options *o)
         parse_vm(o, argv[optind++]);
     }
     if (!o->n_vms) {
-        die("no VM is named; see doms-setter --help");
+        arguments_die("no VM is named; see doms-setter --help");
     }
     if (o->worker.idle.spin_us == SPIN_UNSET) {
         o->worker.idle.spin_us = o->worker.yield ? YIELD_SPIN_US

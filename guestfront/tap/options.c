@@ -2,15 +2,14 @@
 #include "options.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <getopt.h>
 #include <net/if.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/socket-msg.h"
+#include "guestfront/program/arguments.h"
 
 #ifndef DOMS_PACKAGE_VERSION
 #define DOMS_PACKAGE_VERSION "unknown"
@@ -82,53 +81,6 @@ print_help(void)
          "  --help, --version");
 }
 
-static void __attribute__((format(printf, 1, 2), noreturn))
-die(const char *format, ...)
-{
-    va_list args;
-
-    fputs("doms-tap: ", stderr);
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-    exit(EXIT_FAILURE);
-}
-
-/* Returns 's' as a number from 'min' to 'max'.  With 'suffix', it may end with
- * K or M. */
-static unsigned int
-parse_number(const char *option, const char *s, unsigned long min,
-             unsigned long max, bool suffix)
-{
-    unsigned long value = 0;
-    char *end = NULL;
-
-    errno = 0;
-    if (isdigit((unsigned char) *s)) {
-        value = strtoul(s, &end, 10);
-    }
-    if (end && !errno && suffix && value <= max) {
-        switch (*end) {
-        case 'k':
-        case 'K':
-            value *= 1024;
-            end++;
-            break;
-        case 'm':
-        case 'M':
-            value *= 1024 * 1024;
-            end++;
-            break;
-        }
-    }
-    if (!end || *end || errno || value < min || value > max) {
-        die("--%s: '%s' is not possible; use a number from %lu to %lu", option,
-            s, min, max);
-    }
-    return value;
-}
-
 /* Returns true if the kernel takes 'name' as an interface's. */
 static bool
 ifname_is_valid(const char *name)
@@ -149,10 +101,11 @@ static void
 complete(struct options *o)
 {
     if (!o->name) {
-        die("--name is missing; see doms-tap --help");
+        arguments_die("--name is missing; see doms-tap --help");
     }
     if (!doms_name_is_valid(o->name)) {
-        die("--name: '%s' is not a guest's name; use 1 to 63 letters, digits, "
+        arguments_die(
+            "--name: '%s' is not a guest's name; use 1 to 63 letters, digits, "
             "'_', '-' or '.', the first of them a letter or a digit",
             o->name);
     }
@@ -161,12 +114,14 @@ complete(struct options *o)
         o->tap = strlen(o->name) < IFNAMSIZ ? o->name : "doms0";
     }
     if (strlen(o->tap) >= IFNAMSIZ) {
-        die("--tap: '%s' is too long for an interface; use at most %d "
+        arguments_die(
+            "--tap: '%s' is too long for an interface; use at most %d "
             "characters",
             o->tap, IFNAMSIZ - 1);
     }
     if (!ifname_is_valid(o->tap)) {
-        die("--tap: '%s' is not an interface's name; use letters and digits",
+        arguments_die(
+            "--tap: '%s' is not an interface's name; use letters and digits",
             o->tap);
     }
 }
@@ -193,19 +148,15 @@ take_front_option(struct domsfront_config *config, int c)
         config->socket_path = optarg;
         return true;
     case OPT_QUEUES:
-        config->n_queues = parse_number("queues", optarg, 1,
-                                        DOMSFRONT_MAX_QUEUES, false);
+        config->n_queues = arguments_number("--queues", optarg, 1,
+                                            DOMSFRONT_MAX_QUEUES, false);
         return true;
     case OPT_MAC:
-        if (!doms_mac_from_string(optarg, config->mac)) {
-            die("--mac: '%s' is not the address of one interface; use six "
-                "bytes like 02:00:00:00:00:01",
-                optarg);
-        }
+        arguments_mac("--mac", optarg, config->mac);
         return true;
     case OPT_ARENA:
-        config->arena_size = parse_number("arena", optarg, DOMS_ARENA_MIN,
-                                          DOMS_ARENA_MAX, true);
+        config->arena_size = arguments_number(
+            "--arena", optarg, DOMS_ARENA_MIN, DOMS_ARENA_MAX, true);
         return true;
     case OPT_NO_DOORBELL:
         config->features &= ~DOMSFRONT_F_DOORBELL;
@@ -236,14 +187,15 @@ take_option(struct options *o, int c)
         o->netns = optarg;
         break;
     case OPT_SPIN:
-        o->idle.spin_us = parse_number("spin-us", optarg, 0, 1000000, false);
+        o->idle.spin_us = arguments_number("--spin-us", optarg, 0, 1000000,
+                                           false);
         break;
     case OPT_YIELD:
         o->idle.yield = true;
         break;
     case OPT_SLEEP:
-        o->idle.max_sleep_us = parse_number("max-sleep-us", optarg, 1, 1000000,
-                                            false);
+        o->idle.max_sleep_us = arguments_number("--max-sleep-us", optarg, 1,
+                                                1000000, false);
         break;
     case OPT_PIDFILE:
         o->pidfile = optarg;
@@ -276,7 +228,8 @@ parse_options(int argc, char *argv[], struct options *o)
         take_option(o, c);
     }
     if (optind < argc) {
-        die("'%s' is not an option; see doms-tap --help", argv[optind]);
+        arguments_die("'%s' is not an option; see doms-tap --help",
+                      argv[optind]);
     }
     complete(o);
     /* Blocking comes after sleeping has reached its longest. */
