@@ -44,7 +44,9 @@ setter_stop
 check "the file is as it was" [ "$(cat "$VHOST/v.sock")" = precious ]
 
 # In a folder that the setter may not write to, it says so.
-setter_start fourth "v=$RUN/v.sock"
-wait_until 5 grep -q "no vhost-user socket at $RUN/v.sock; .*may write to it" \
+mkdir "$RUN/shut"
+setter_start fourth "v=$RUN/shut/v.sock"
+wait_until 5 grep -q \
+    "no vhost-user socket at $RUN/shut/v.sock; .*may write to it" \
     "$RUN/fourth.log"
 setter_stop
