@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The xenbus door: Xen domains as guests.
- *
- * The door keeps the guests' devices (doms/xenbus-device.h) and listens to
- * xenstore.  An event about a device, or a change of its port, only marks it
- * dirty; each turn of the main loop runs some of those that are.
+ * The xenbus door: Xen domains as guests.  Its devices are those of
+ * doms/xenbus-device.h; it listens to xenstore for all who do.
  *
  * All of this is the main thread's.
  */
@@ -13,26 +10,16 @@
 #include "doms/door.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "doms/channel.h"
 #include "doms/dom0-link.h"
 #include "doms/door-netif.h"
-#include "doms/ports.h"
 #include "doms/xenbus-device.h"
 #include "doms/xenstore.h"
-#include "hash.h"
-#include "openvswitch/hmap.h"
-#include "openvswitch/list.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
 #include "timeval.h"
-#include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(doms_door_xenbus);
-
-/* The token of events about the backends' directories. */
-#define BACKENDS_TOKEN "b"
 
 /* Devices looked at in one turn of the main loop. */
 #define DEVICES_PER_TURN 16
@@ -42,147 +29,13 @@ VLOG_DEFINE_THIS_MODULE(doms_door_xenbus);
  * and would be lost. */
 #define SETTLE_MS 300
 
-/* Domids are less than this, and so are devices' handles. */
-#define DOMID_MAX 0x7ff0
-#define HANDLE_MAX 255
-
-static struct hmap devices = HMAP_INITIALIZER(&devices);
-static struct ovs_list dirty = OVS_LIST_INITIALIZER(&dirty);
-static uint64_t last_seq; /* Of the ports that were looked at last. */
-static bool linked;       /* Is the link to Dom0 open? */
+static struct backend_table table = BACKEND_TABLE_INITIALIZER(&table,
+                                                              &xenbus_class);
+static bool linked; /* Is the link to Dom0 open? */
 
 /* When the guests of an earlier life are told that they are connected again,
  * even if some are still missing; 0 before the first of them is. */
 static long long int settle_until;
-
-/* Devices. */
-
-static void
-device_mark(struct xenbus_device *dev)
-{
-    if (ovs_list_is_empty(&dev->dirty_node)) {
-        ovs_list_push_back(&dirty, &dev->dirty_node);
-    }
-}
-
-static struct xenbus_device *
-device_find(unsigned int domid, unsigned int handle)
-{
-    struct xenbus_device *dev;
-
-    HMAP_FOR_EACH_WITH_HASH (dev, node, hash_2words(domid, handle), &devices) {
-        if (dev->domid == domid && dev->handle == handle) {
-            return dev;
-        }
-    }
-    return NULL;
-}
-
-/* Marks all devices. */
-static void
-mark_all(void)
-{
-    struct xenbus_device *dev;
-
-    HMAP_FOR_EACH (dev, node, &devices) {
-        device_mark(dev);
-    }
-}
-
-/* Notes that something has changed about a device, which may be new. */
-static void
-device_touch(unsigned int domid, unsigned int handle)
-{
-    struct xenbus_device *dev = device_find(domid, handle);
-
-    if (!dev) {
-        dev = xenbus_device_create(&door_xenbus, domid, handle);
-        ovs_list_init(&dev->dirty_node);
-        hmap_insert(&devices, &dev->node, hash_2words(domid, handle));
-    }
-    device_mark(dev);
-}
-
-/* Runs the first device that is marked. */
-static void
-run_first_dirty(void)
-{
-    struct xenbus_device *dev = CONTAINER_OF(ovs_list_pop_front(&dirty),
-                                             struct xenbus_device, dirty_node);
-
-    ovs_list_init(&dev->dirty_node);
-    if (!xenbus_device_run(dev)) {
-        ovs_list_remove(&dev->dirty_node);
-        hmap_remove(&devices, &dev->node);
-        xenbus_device_destroy(dev);
-    }
-}
-
-/* Events. */
-
-/* Marks every device that is in xenstore. */
-static void
-scan_backends(void)
-{
-    size_t n_domids;
-    char **domids = xenstore_list(XENBUS_BACKENDS, &n_domids);
-
-    for (size_t i = 0; i < n_domids; i++) {
-        char *path = xasprintf(XENBUS_BACKENDS "/%s", domids[i]);
-        size_t n_handles;
-        char **handles = xenstore_list(path, &n_handles);
-        unsigned int domid, handle;
-
-        for (size_t j = 0; j < n_handles; j++) {
-            if (str_to_uint(domids[i], 10, &domid) && domid < DOMID_MAX
-                && str_to_uint(handles[j], 10, &handle)
-                && handle <= HANDLE_MAX) {
-                device_touch(domid, handle);
-            }
-        }
-        free(handles);
-        free(path);
-    }
-    free(domids);
-}
-
-/* The switch's own writes come back as events, too: only these keys, and the
- * directory itself, are another's. */
-static bool
-is_dom0s_key(const char *key)
-{
-    return !key[0] || !strcmp(key, "/generation") || !strcmp(key, "/online");
-}
-
-static void
-backend_event(const char *path)
-{
-    unsigned int domid, handle;
-    int n = 0;
-
-    if (!ovs_scan(path, XENBUS_BACKENDS "/%u/%u%n", &domid, &handle, &n)) {
-        /* A domain's directory, or the lot of them. */
-        mark_all();
-        scan_backends();
-    } else if (domid < DOMID_MAX && handle <= HANDLE_MAX
-               && is_dom0s_key(path + n)) {
-        device_touch(domid, handle);
-    }
-}
-
-static void
-front_event(const char *token)
-{
-    unsigned int domid, handle;
-    struct xenbus_device *dev;
-
-    if (ovs_scan(token, XENBUS_FRONT_TOKEN "/%u/%u", &domid, &handle)) {
-        dev = device_find(domid, handle);
-        if (dev) {
-            device_mark(dev);
-        }
-    }
-}
 
 /* Takes all events off the queue, which another domain can fill: each costs
  * no more than a mark. */
@@ -192,11 +45,8 @@ take_events(void)
     char *path, *token;
 
     while (xenstore_next_event(&path, &token)) {
-        if (!strcmp(token, BACKENDS_TOKEN)) {
-            backend_event(path);
-        } else if (token[0] == XENBUS_FRONT_TOKEN[0]) {
-            front_event(token);
-        } else if (!door_netif_event(path, token)) {
+        if (!backend_table_event(&table, path, token)
+            && !door_netif_event(path, token)) {
             dom0_link_event(path);
         }
         free(path);
@@ -209,13 +59,13 @@ take_events(void)
 static void
 announce(void)
 {
-    struct xenbus_device *dev;
     bool incomplete = false;
     bool any = false;
+    struct backend *b;
 
-    HMAP_FOR_EACH (dev, node, &devices) {
-        incomplete |= dev->is_returning;
-        any |= dev->is_unannounced;
+    HMAP_FOR_EACH (b, node, &table.backends) {
+        incomplete |= xenbus_device_cast(b)->is_returning;
+        any |= xenbus_device_cast(b)->is_unannounced;
     }
     if (!any) {
         return;
@@ -224,13 +74,11 @@ announce(void)
         settle_until = time_msec() + SETTLE_MS;
     }
     if (!incomplete || time_msec() >= settle_until) {
-        HMAP_FOR_EACH (dev, node, &devices) {
-            xenbus_device_announce(dev);
+        HMAP_FOR_EACH (b, node, &table.backends) {
+            xenbus_device_announce(xenbus_device_cast(b));
         }
     }
 }
-
-/* The door. */
 
 /* Opens the door.  Returns true if it is open. */
 static bool
@@ -243,10 +91,7 @@ door_open(void)
     }
     if (!opened) {
         opened = true;
-        xenstore_watch(XENBUS_BACKENDS, BACKENDS_TOKEN);
-        /* The watch's first event may come when the main thread has begun
-         * with the bridges, which takes longer. */
-        scan_backends();
+        backend_table_open(&table);
         VLOG_INFO("xenbus door is open");
     }
     return true;
@@ -255,8 +100,6 @@ door_open(void)
 static void
 door_xenbus_run(void)
 {
-    uint64_t seq;
-
     if (!door_open()) {
         return;
     }
@@ -264,17 +107,9 @@ door_xenbus_run(void)
     if (linked) {
         dom0_link_run();
     }
-
-    seq = doms_ports_seq();
-    if (seq != last_seq) {
-        last_seq = seq;
-        mark_all();
-    }
-    for (int i = 0; i < DEVICES_PER_TURN && !ovs_list_is_empty(&dirty); i++) {
-        run_first_dirty();
-    }
+    backend_table_run(&table, DEVICES_PER_TURN);
     announce();
-    if (!linked && ovs_list_is_empty(&dirty)) {
+    if (!linked && backend_table_is_clean(&table)) {
         /* After the devices: guests wait for these. */
         linked = true;
         dom0_link_open();
@@ -292,31 +127,20 @@ door_xenbus_wait(void)
         if (settle_until > time_msec()) {
             poll_timer_wait_until(settle_until);
         }
-        doms_ports_seq_wait(last_seq);
-        if (!ovs_list_is_empty(&dirty)) {
-            poll_immediate_wake();
-        }
+        backend_table_wait(&table);
     }
 }
 
 static void
 door_xenbus_port_changed(struct doms_channel *ch)
 {
-    if (ch->door_aux) {
-        device_mark(ch->door_aux);
-        doms_ports_wake();
-    }
+    backend_table_port_changed(&table, ch);
 }
 
 static void
 door_xenbus_detached(struct doms_channel *ch)
 {
-    struct xenbus_device *dev = ch->door_aux;
-
-    if (dev) {
-        xenbus_device_forget_channel(dev);
-        device_mark(dev);
-    }
+    backend_table_detached(&table, ch);
 }
 
 const struct doms_door door_xenbus = {

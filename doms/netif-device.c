@@ -11,6 +11,7 @@
 #include "common/xenbus.h"
 #include "config/port-request.h"
 #include "doms/channel.h"
+#include "doms/door.h"
 #include "doms/netif-memory.h"
 #include "doms/netif-terms.h"
 #include "doms/port-maker.h"
@@ -38,61 +39,11 @@ struct sight {
     bool leaves;     /* Does Dom0 take the vif away? */
 };
 
-/* Returns a new device of 'door', that of number 'handle' of domain 'domid',
- * of which nothing is known yet. */
-struct netif_device *
-netif_device_create(const struct doms_door *door, unsigned int domid,
-                    unsigned int handle)
-{
-    struct netif_device *dev = xzalloc(sizeof *dev);
-
-    dev->domid = domid;
-    dev->handle = handle;
-    dev->door = door;
-    dev->back = xasprintf(NETIF_BACKENDS "/%u/%u", domid, handle);
-    dev->front = xasprintf("/local/domain/%u/device/vif/%u", domid, handle);
-    dev->port = xasprintf("vif%u.%u", domid, handle);
-    dev->wake = LLONG_MAX;
-    return dev;
-}
-
-/* What stands in xenstore. */
-
-/* Begins, or ends if 'on' is false, to watch the front of 'dev'. */
-static void
-device_watch_front(const struct netif_device *dev, bool on)
-{
-    char *path = xasprintf("%s/state", dev->front);
-    char token[32];
-
-    snprintf(token, sizeof token, NETIF_FRONT_TOKEN "/%u/%u", dev->domid,
-             dev->handle);
-    if (on) {
-        xenstore_watch(path, token);
-    } else {
-        xenstore_unwatch(path, token);
-    }
-    free(path);
-}
-
 static void
 device_set_state(struct netif_device *dev, enum xenbus_state state)
 {
-    VLOG_DBG("%s: state %d to %d", dev->back, dev->state, state);
-    dev->state = state;
     dev->resumes = false;
-    xenstore_write_uint(dev->back, "state", state);
-}
-
-/* Stores in xenstore why the switch has ended or refused the front; an empty
- * 'error' takes an earlier one back. */
-static void
-device_write_error(struct netif_device *dev, const char *error)
-{
-    if (error[0] || dev->complained) {
-        xenstore_write(dev->back, DOMS_XS_ERROR, error);
-        dev->complained = error[0] != '\0';
-    }
+    backend_set_state(&dev->up, state);
 }
 
 /* Tells Dom0 that there cannot be a port. */
@@ -101,52 +52,13 @@ device_fail(struct netif_device *dev, const char *why)
 {
     if (!dev->has_failed) {
         VLOG_WARN_RL(&rl, "%s: no port: %s", dev->port, why);
-        xenstore_write(dev->back, "hotplug-error", why);
-        xenstore_write(dev->back, "hotplug-status", "error");
+        xenstore_write(dev->up.back, "hotplug-error", why);
+        xenstore_write(dev->up.back, "hotplug-status", "error");
         dev->has_failed = true;
     }
 }
 
-/* Removes the backend's directory of 'dev', as the domain of a backend does
- * when Dom0 takes a vif away. */
-static void
-device_remove_node(const struct netif_device *dev)
-{
-    char *parent = xasprintf(NETIF_BACKENDS "/%u", dev->domid);
-    char **names;
-    size_t n;
-
-    xenstore_remove(dev->back);
-    names = xenstore_list(parent, &n);
-    if (!n) {
-        xenstore_remove(parent);
-    }
-    free(names);
-    free(parent);
-}
-
 /* Beginning and ending. */
-
-/* Notes that the channel of 'dev' has been taken from its port. */
-void
-netif_device_forget_channel(struct netif_device *dev)
-{
-    dev->channel->door_aux = NULL;
-    dev->channel = NULL;
-}
-
-/* Takes the channel of 'dev' from its port, if it has one.  'why' is the rule
- * that the guest broke, or NULL. */
-static void
-device_detach(struct netif_device *dev, const char *why)
-{
-    struct doms_channel *ch = dev->channel;
-
-    if (ch) {
-        netif_device_forget_channel(dev);
-        doms_ports_detach(ch, why);
-    }
-}
 
 /* Begins with the vif that the backend's directory is about: wants its port,
  * which keeps what an operator has changed if an earlier life of the switch
@@ -159,14 +71,20 @@ device_begin(struct netif_device *dev, const struct sight *see)
     char *serial;
 
     dev->begun = true;
-    dev->complained = true; /* By an earlier life of the switch, perhaps. */
+    dev->up.complained = true; /* By an earlier life of the switch, perhaps. */
     dev->has_failed = false;
-    dev->state = see->back >= XENBUS_CLOSING ? see->back : XENBUS_INITIALISING;
+    dev->up.state = see->back >= XENBUS_CLOSING ? see->back
+                                                : XENBUS_INITIALISING;
     dev->resumes = see->back == XENBUS_CONNECTED
                    && see->front == XENBUS_CONNECTED;
     dev->wake = LLONG_MAX;
-    device_watch_front(dev, true);
-    if (netif_port_read(&r, &serial, dev->back, dev->port, why, sizeof why)) {
+    if (backend_watch_front(&dev->up, true)) {
+        /* Its death would go unnoticed, and its pages stay mapped. */
+        device_fail(dev, "the front's state cannot be watched");
+        return;
+    }
+    if (netif_port_read(&r, &serial, dev->up.back, dev->port, why,
+                        sizeof why)) {
         /* A guest that is rebooted or restored has its address again while
          * the port of its earlier life may still be there. */
         port_maker_want(&r, NULL, serial, false);
@@ -180,29 +98,38 @@ device_begin(struct netif_device *dev, const struct sight *see)
 static void
 device_end(struct netif_device *dev)
 {
-    device_detach(dev, NULL);
+    backend_detach(&dev->up, NULL);
     if (dev->begun) {
         VLOG_INFO_RL(&rl, "%s has gone", dev->port);
-        device_watch_front(dev, false);
+        backend_watch_front(&dev->up, false);
         port_maker_drop(dev->port);
-        free(dev->error);
-        dev->error = NULL;
+        free(dev->up.error);
+        dev->up.error = NULL;
         dev->begun = dev->resumes = false;
     }
     dev->wake = LLONG_MAX;
 }
 
-/* Frees 'dev', which may be NULL. */
-void
-netif_device_destroy(struct netif_device *dev)
+static struct backend *
+device_create(unsigned int domid, unsigned int handle)
 {
-    if (dev) {
-        device_end(dev);
-        free(dev->back);
-        free(dev->front);
-        free(dev->port);
-        free(dev);
-    }
+    struct netif_device *dev = xzalloc(sizeof *dev);
+
+    backend_init(&dev->up, &netif_class, domid, handle);
+    dev->port = xasprintf("vif%u.%u", domid, handle);
+    dev->wake = LLONG_MAX;
+    return &dev->up;
+}
+
+static void
+device_destroy(struct backend *b)
+{
+    struct netif_device *dev = netif_device_cast(b);
+
+    device_end(dev);
+    backend_uninit(b);
+    free(dev->port);
+    free(dev);
 }
 
 /* Returns true if 'dev' waits for its port, of which port_maker_state()
@@ -210,7 +137,8 @@ netif_device_destroy(struct netif_device *dev)
 bool
 netif_device_is_waiting(const struct netif_device *dev)
 {
-    return dev->begun && dev->state == XENBUS_INITIALISING && !dev->has_failed;
+    return dev->begun && dev->up.state == XENBUS_INITIALISING
+           && !dev->has_failed;
 }
 
 /* Connecting. */
@@ -237,30 +165,21 @@ device_connect(struct netif_device *dev, const struct doms_port_config *config)
 {
     struct doms_geometry geometry = { 0, 0 };
     struct netif_wish wish;
-    const char *why = netif_wish_read(&wish, dev->front, config->n_queues);
+    const char *why = netif_wish_read(&wish, dev->up.front, config->n_queues);
     struct doms_channel *ch;
-    int error;
 
     if (why) {
         return why;
     }
     geometry.n_queues = wish.n_queues;
-    ch = doms_channel_create(dev->door, dev->port, &geometry,
+    ch = doms_channel_create(netif_class.door, dev->port, &geometry,
                              config->features & (DOMS_F_CSUM | DOMS_F_TSO));
     ch->mac = config->mac;
-    if (netif_memory_map(ch, dev->domid, &wish, &dev->memory, &why)) {
+    if (netif_memory_map(ch, dev->up.domid, &wish, &dev->memory, &why)) {
         doms_channel_destroy(ch);
         return why;
     }
-    error = doms_ports_attach(ch);
-    if (error) {
-        doms_channel_destroy(ch);
-        return error == EBUSY ? "another guest is attached to the port"
-                              : "the port has gone or changed meanwhile";
-    }
-    dev->channel = ch;
-    ch->door_aux = dev;
-    return NULL;
+    return backend_attach(&dev->up, ch);
 }
 
 /* As device_connect(), and tells the guest. */
@@ -272,14 +191,14 @@ device_try_connect(struct netif_device *dev,
 
     if (why) {
         VLOG_WARN_RL(&rl, "%s refused: %s", dev->port, why);
-        device_write_error(dev, why);
+        backend_write_error(&dev->up, why);
         device_set_state(dev, XENBUS_CLOSING);
     } else if (dev->resumes) {
         dev->resumes = false;
-        dev->state = XENBUS_CONNECTED; /* As it is in xenstore. */
+        dev->up.state = XENBUS_CONNECTED; /* As it is in xenstore. */
     } else {
         device_set_state(dev, XENBUS_CONNECTED);
-        device_write_error(dev, "");
+        backend_write_error(&dev->up, "");
     }
 }
 
@@ -295,7 +214,7 @@ step_initialising(struct netif_device *dev, const struct sight *see)
         return false;
     }
     dev->link_up = config.link_up;
-    netif_offer_write(dev->back, &config);
+    netif_offer_write(dev->up.back, &config);
     if (dev->resumes && see->front == XENBUS_CONNECTED) {
         device_try_connect(dev, &config);
     } else {
@@ -321,30 +240,25 @@ step_connected(struct netif_device *dev, const struct sight *see)
 {
     struct doms_port_config config;
 
-    if (dev->channel && doms_channel_get_broken(dev->channel)) {
-        enum doms_ring_broken why = doms_channel_get_broken(dev->channel);
-        const char *rule = doms_ring_broken_to_string(why);
-
-        free(dev->error);
-        dev->error = xasprintf("the front broke a rule: %s", rule);
-        device_detach(dev, rule);
+    if (backend_detach_broken(&dev->up)) {
+        /* 'error' has the rule. */
     } else if (see->front != XENBUS_CONNECTED) {
-        device_detach(dev, NULL);
-    } else if (dev->channel && device_find_port(dev, &config)
+        backend_detach(&dev->up, NULL);
+    } else if (dev->up.channel && device_find_port(dev, &config)
                && config.link_up != dev->link_up) {
         dev->link_up = config.link_up;
-        xenstore_write_uint(dev->back, "carrier", dev->link_up);
+        xenstore_write_uint(dev->up.back, "carrier", dev->link_up);
     }
-    if (dev->channel || dev->memory) {
+    if (dev->up.channel || dev->memory) {
         return false; /* Until it is unmapped. */
     }
-    if (dev->error) {
-        device_write_error(dev, dev->error);
-        free(dev->error);
-        dev->error = NULL;
+    if (dev->up.error) {
+        backend_write_error(&dev->up, dev->up.error);
+        free(dev->up.error);
+        dev->up.error = NULL;
     } else if (see->front == XENBUS_CONNECTED) {
         /* The port has changed, which the front need not notice. */
-        dev->state = XENBUS_INITIALISING;
+        dev->up.state = XENBUS_INITIALISING;
         dev->resumes = true;
         return true;
     }
@@ -357,7 +271,7 @@ step_connected(struct netif_device *dev, const struct sight *see)
 static bool
 device_step(struct netif_device *dev, const struct sight *see)
 {
-    switch (dev->state) {
+    switch (dev->up.state) {
     case XENBUS_INITIALISING:
         return step_initialising(dev, see);
     case XENBUS_INIT_WAIT:
@@ -372,7 +286,7 @@ device_step(struct netif_device *dev, const struct sight *see)
         return false;
     case XENBUS_CLOSED:
         if (see->front == XENBUS_INITIALISING) {
-            dev->state = XENBUS_INITIALISING;
+            dev->up.state = XENBUS_INITIALISING;
             return true;
         }
         return false;
@@ -388,23 +302,23 @@ device_step(struct netif_device *dev, const struct sight *see)
 static bool
 device_leave(struct netif_device *dev, const struct sight *see)
 {
-    device_detach(dev, NULL);
+    backend_detach(&dev->up, NULL);
     if (dev->memory) {
         return true; /* Until it is unmapped. */
     }
-    if (dev->state < XENBUS_CLOSING) {
+    if (dev->up.state < XENBUS_CLOSING) {
         device_set_state(dev, XENBUS_CLOSING);
     }
-    if (dev->state == XENBUS_CLOSING
+    if (dev->up.state == XENBUS_CLOSING
         && (see->front_gone || see->front == XENBUS_CLOSED
             || see->front <= XENBUS_INITIALISING)) {
         device_set_state(dev, XENBUS_CLOSED);
     }
-    if (dev->state == XENBUS_CLOSED) {
+    if (dev->up.state == XENBUS_CLOSED) {
         if (dev->wake == LLONG_MAX) {
             dev->wake = time_msec() + LINGER_MS;
         } else if (time_msec() >= dev->wake) {
-            device_remove_node(dev);
+            backend_remove_node(&dev->up);
             device_end(dev);
             return false;
         }
@@ -412,11 +326,11 @@ device_leave(struct netif_device *dev, const struct sight *see)
     return true;
 }
 
-/* As netif_device_run(), with what has been found. */
+/* As netif_run(), with what has been found. */
 static bool
 device_run(struct netif_device *dev, const struct sight *see)
 {
-    if (dev->memory && !dev->channel
+    if (dev->memory && !dev->up.channel
         && netif_memory_is_unmapped(dev->memory)) {
         netif_memory_unref(dev->memory);
         dev->memory = NULL;
@@ -425,7 +339,7 @@ device_run(struct netif_device *dev, const struct sight *see)
     if (dev->begun
         && (see->back_gone
             || (see->back == XENBUS_INITIALISING
-                && dev->state != XENBUS_INITIALISING))) {
+                && dev->up.state != XENBUS_INITIALISING))) {
         device_end(dev);
     }
     if (!dev->begun && (see->back_gone || dev->memory)) {
@@ -458,17 +372,18 @@ state_of(const struct xenstore_op *op)
 
 /* Brings 'dev' to where it belongs.  Returns false if nothing is left of it:
  * the caller destroys it then. */
-bool
-netif_device_run(struct netif_device *dev)
+static bool
+netif_run(struct backend *b)
 {
+    struct netif_device *dev = netif_device_cast(b);
     enum { BACK, ONLINE, FRONT };
     struct xenstore_batch batch = { .n = 0 };
     struct sight see;
     uint64_t online;
 
-    xenstore_batch_read(&batch, dev->back, "state");
-    xenstore_batch_read(&batch, dev->back, "online");
-    xenstore_batch_read(&batch, dev->front, "state");
+    xenstore_batch_read(&batch, dev->up.back, "state");
+    xenstore_batch_read(&batch, dev->up.back, "online");
+    xenstore_batch_read(&batch, dev->up.front, "state");
     xenstore_batch_run(&batch);
     see = (struct sight){
         .back = state_of(&batch.ops[BACK]),
@@ -483,3 +398,15 @@ netif_device_run(struct netif_device *dev)
     xenstore_batch_clear(&batch);
     return device_run(dev, &see);
 }
+
+const struct backend_class netif_class = {
+    .door = &door_netif,
+    .name = "vif",
+    .backends = "backend/vif",
+    .token = "v",
+    .front_token = "w",
+    .key = "state",
+    .create = device_create,
+    .run = netif_run,
+    .destroy = device_destroy,
+};

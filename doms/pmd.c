@@ -426,18 +426,26 @@ doms_pmd_seq_change(struct seq *seq)
     }
 }
 
+/* Handles a burst by 'input', and what end_burst() does. */
+static inline int32_t
+input_burst(struct dp_netdev_pmd_thread *ovs, struct dp_packet_batch *batch,
+            odp_port_t port_no, dp_netdev_input_func input)
+{
+    struct netdev_rxq *rxq = doms_pmd_received;
+    int32_t retval = input(ovs, batch, port_no);
+
+    if (rxq && pmd_self) {
+        doms_pmd_received = NULL;
+        end_burst(pmd_self, rxq, port_no, input);
+    }
+    return retval;
+}
+
 int32_t
 dp_netdev_input(struct dp_netdev_pmd_thread *ovs,
                 struct dp_packet_batch *batch, odp_port_t port_no)
 {
-    struct netdev_rxq *rxq = doms_pmd_received;
-    int32_t retval = ovs_dp_netdev_input(ovs, batch, port_no);
-
-    if (rxq && pmd_self) {
-        doms_pmd_received = NULL;
-        end_burst(pmd_self, rxq, port_no, ovs_dp_netdev_input);
-    }
-    return retval;
+    return input_burst(ovs, batch, port_no, ovs_dp_netdev_input);
 }
 
 #if __x86_64__
@@ -463,14 +471,7 @@ __wrap_dp_netdev_input_outer_avx512(struct dp_netdev_pmd_thread *ovs,
                                     struct dp_packet_batch *batch,
                                     odp_port_t port_no)
 {
-    struct netdev_rxq *rxq = doms_pmd_received;
-    int32_t retval = input_avx512(ovs, batch, port_no);
-
-    if (rxq && pmd_self) {
-        doms_pmd_received = NULL;
-        end_burst(pmd_self, rxq, port_no, input_avx512);
-    }
-    return retval;
+    return input_burst(ovs, batch, port_no, input_avx512);
 }
 #endif
 

@@ -10,6 +10,7 @@
 #include "common/socket-msg.h"
 #include "common/xenbus.h"
 #include "doms/channel.h"
+#include "doms/door.h"
 #include "doms/ports.h"
 #include "doms/xenbus-memory.h"
 #include "doms/xenstore.h"
@@ -20,63 +21,11 @@ VLOG_DEFINE_THIS_MODULE(doms_xenbus_device);
 
 static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, 60);
 
-/* Returns a new device of 'door', that of number 'handle' of domain 'domid',
- * of which nothing is known yet. */
-struct xenbus_device *
-xenbus_device_create(const struct doms_door *door, unsigned int domid,
-                     unsigned int handle)
-{
-    struct xenbus_device *dev = xzalloc(sizeof *dev);
-
-    dev->domid = domid;
-    dev->handle = handle;
-    dev->door = door;
-    dev->back = xasprintf(XENBUS_BACKENDS "/%u/%u", domid, handle);
-    dev->front = xasprintf("/local/domain/%u/device/" DOMS_XS_CLASS "/%u",
-                           domid, handle);
-    return dev;
-}
-
-/* What stands in xenstore. */
-
-/* Begins, or ends if 'on' is false, to watch the front of 'dev'.  Returns 0 or
- * a positive errno value. */
-static int
-device_watch_front(const struct xenbus_device *dev, bool on)
-{
-    char *path = xasprintf("%s/state", dev->front);
-    char token[32];
-    int error = 0;
-
-    snprintf(token, sizeof token, XENBUS_FRONT_TOKEN "/%u/%u", dev->domid,
-             dev->handle);
-    if (on) {
-        error = xenstore_watch(path, token);
-    } else {
-        xenstore_unwatch(path, token);
-    }
-    free(path);
-    return error;
-}
-
 static void
 device_set_state(struct xenbus_device *dev, enum xenbus_state state)
 {
-    VLOG_DBG("%s: state %d to %d", dev->back, dev->state, state);
-    dev->state = state;
     dev->is_unannounced = false;
-    xenstore_write_uint(dev->back, "state", state);
-}
-
-/* Stores in xenstore why the switch has ended or refused a channel; an empty
- * 'error' takes an earlier one back. */
-static void
-device_write_error(struct xenbus_device *dev, const char *error)
-{
-    if (error[0] || dev->complained) {
-        xenstore_write(dev->back, DOMS_XS_ERROR, error);
-        dev->complained = error[0] != '\0';
-    }
+    backend_set_state(&dev->up, state);
 }
 
 /* Tells the guest of 'dev' that it is connected, if it does not know. */
@@ -85,33 +34,11 @@ xenbus_device_announce(struct xenbus_device *dev)
 {
     if (dev->is_unannounced) {
         device_set_state(dev, XENBUS_CONNECTED);
-        device_write_error(dev, "");
+        backend_write_error(&dev->up, "");
     }
 }
 
 /* Beginning and ending. */
-
-/* Notes that the channel of 'dev' has been taken from its port. */
-void
-xenbus_device_forget_channel(struct xenbus_device *dev)
-{
-    dev->channel->door_aux = NULL;
-    dev->channel = NULL;
-}
-
-/* Takes the channel of 'dev' from its port, if it has one.  'why' is the rule
- * that the guest broke, or NULL. */
-static void
-device_detach(struct xenbus_device *dev, const char *why)
-{
-    struct doms_channel *ch = dev->channel;
-
-    if (ch) {
-        /* If the port has gone, it is not this that frees the channel. */
-        xenbus_device_forget_channel(dev);
-        doms_ports_detach(ch, why);
-    }
-}
 
 /* Begins with the device that the backend's directory, of 'generation', is
  * and guest 'port', which may be NULL, is about.  'is_returning' tells that it
@@ -124,14 +51,14 @@ device_begin(struct xenbus_device *dev, const char *generation,
     dev->is_returning = is_returning;
     dev->port = nullable_xstrdup(port);
     dev->has_offered = false;
-    dev->complained = true; /* By an earlier life of the switch, perhaps. */
+    dev->up.complained = true; /* By an earlier life of the switch, perhaps. */
     if (!dev->port || !doms_name_is_valid(dev->port)) {
         VLOG_WARN_RL(&rl,
                      "%s/port: names no guest; make it anew with "
                      "doms-ctl",
-                     dev->back);
+                     dev->up.back);
     }
-    if (device_watch_front(dev, true)) {
+    if (backend_watch_front(&dev->up, true)) {
         /* Its death would go unnoticed, and its pages stay mapped. */
         free(dev->port);
         dev->port = NULL;
@@ -143,27 +70,34 @@ device_begin(struct xenbus_device *dev, const char *generation,
 static void
 device_end(struct xenbus_device *dev)
 {
-    device_detach(dev, NULL);
+    backend_detach(&dev->up, NULL);
     if (dev->generation) {
-        device_watch_front(dev, false);
+        backend_watch_front(&dev->up, false);
         free(dev->generation);
         free(dev->port);
-        free(dev->error);
-        dev->generation = dev->port = dev->error = NULL;
+        free(dev->up.error);
+        dev->generation = dev->port = dev->up.error = NULL;
     }
     dev->is_returning = dev->is_unannounced = false;
 }
 
-/* Frees 'dev', which may be NULL. */
-void
-xenbus_device_destroy(struct xenbus_device *dev)
+static struct backend *
+device_create(unsigned int domid, unsigned int handle)
 {
-    if (dev) {
-        device_end(dev);
-        free(dev->back);
-        free(dev->front);
-        free(dev);
-    }
+    struct xenbus_device *dev = xzalloc(sizeof *dev);
+
+    backend_init(&dev->up, &xenbus_class, domid, handle);
+    return &dev->up;
+}
+
+static void
+device_destroy(struct backend *b)
+{
+    struct xenbus_device *dev = xenbus_device_cast(b);
+
+    device_end(dev);
+    backend_uninit(b);
+    free(dev);
 }
 
 /* Connecting. */
@@ -178,7 +112,7 @@ device_offer_port(struct xenbus_device *dev)
     if (!dev->port || !xenbus_offer_from_port(&offer, dev->port)) {
         return false;
     }
-    xenbus_offer_write(dev->back, dev->has_offered ? &dev->offer : NULL,
+    xenbus_offer_write(dev->up.back, dev->has_offered ? &dev->offer : NULL,
                        &offer);
     dev->offer = offer;
     dev->has_offered = true;
@@ -192,16 +126,15 @@ device_connect(struct xenbus_device *dev)
 {
     struct doms_channel *ch;
     struct xenbus_wish wish;
-    const char *why = xenbus_wish_read(&wish, dev->front, &dev->offer);
-    int error;
+    const char *why = xenbus_wish_read(&wish, dev->up.front, &dev->offer);
 
     if (why) {
         return why;
     }
-    ch = doms_channel_create(dev->door, dev->port, &wish.geometry,
+    ch = doms_channel_create(xenbus_class.door, dev->port, &wish.geometry,
                              wish.features);
     ch->mac = dev->offer.mac;
-    if (xenbus_memory_map(ch, dev->domid, wish.reference, wish.epoch,
+    if (xenbus_memory_map(ch, dev->up.domid, wish.reference, wish.epoch,
                           &dev->memory, &why)) {
         doms_channel_destroy(ch);
         return why;
@@ -210,16 +143,8 @@ device_connect(struct xenbus_device *dev)
         doms_channel_destroy(ch);
         return "the health page does not agree with the front's keys";
     }
-    error = doms_ports_attach(ch);
-    if (error) {
-        doms_channel_destroy(ch);
-        return error == EBUSY ? "another guest is attached to the port"
-                              : "the port has gone or changed meanwhile";
-    }
-    dev->channel = ch;
     dev->epoch = wish.epoch;
-    ch->door_aux = dev;
-    return NULL;
+    return backend_attach(&dev->up, ch);
 }
 
 /* States.  Each step function does what follows from what is found, and
@@ -240,11 +165,11 @@ step_init_wait(struct xenbus_device *dev, enum xenbus_state front)
     error = device_connect(dev);
     if (error) {
         VLOG_WARN_RL(&rl, "guest %s (domain %u) refused: %s", dev->port,
-                     dev->domid, error);
-        device_write_error(dev, error);
+                     dev->up.domid, error);
+        backend_write_error(&dev->up, error);
         device_set_state(dev, XENBUS_CLOSED);
     } else {
-        dev->state = XENBUS_CONNECTED;
+        dev->up.state = XENBUS_CONNECTED;
         dev->is_unannounced = true;
     }
     dev->is_returning = false;
@@ -259,29 +184,24 @@ front_has_left(const struct xenbus_device *dev, enum xenbus_state front)
     if (front != XENBUS_INITIALISED && front != XENBUS_CONNECTED) {
         return true;
     }
-    return !xenbus_epoch_stands(dev->front, dev->epoch);
+    return !xenbus_epoch_stands(dev->up.front, dev->epoch);
 }
 
 static bool
 step_connected(struct xenbus_device *dev, enum xenbus_state front, bool online)
 {
-    if (dev->channel && doms_channel_get_broken(dev->channel)) {
-        enum doms_ring_broken why = doms_channel_get_broken(dev->channel);
-        const char *rule = doms_ring_broken_to_string(why);
-
-        free(dev->error);
-        dev->error = xasprintf("the front broke a rule: %s", rule);
-        device_detach(dev, rule);
-    } else if (dev->channel && (!online || front_has_left(dev, front))) {
-        device_detach(dev, NULL);
-    } else if (dev->channel) {
+    if (backend_detach_broken(&dev->up)) {
+        /* 'error' has the rule. */
+    } else if (dev->up.channel && (!online || front_has_left(dev, front))) {
+        backend_detach(&dev->up, NULL);
+    } else if (dev->up.channel) {
         device_offer_port(dev);
         return false;
     }
     if (dev->memory) {
         return false; /* Until it is unmapped. */
     }
-    device_write_error(dev, dev->error ? dev->error : "");
+    backend_write_error(&dev->up, dev->up.error ? dev->up.error : "");
     device_set_state(dev, online ? XENBUS_CLOSED : XENBUS_CLOSING);
     return true;
 }
@@ -291,7 +211,7 @@ step_connected(struct xenbus_device *dev, enum xenbus_state front, bool online)
 static bool
 device_step(struct xenbus_device *dev, enum xenbus_state front, bool online)
 {
-    switch (dev->state) {
+    switch (dev->up.state) {
     case XENBUS_INITIALISING:
         if (!online) {
             device_set_state(dev, XENBUS_CLOSING);
@@ -315,8 +235,8 @@ device_step(struct xenbus_device *dev, enum xenbus_state front, bool online)
         }
         return false;
     case XENBUS_CLOSED:
-        free(dev->error);
-        dev->error = NULL;
+        free(dev->up.error);
+        dev->up.error = NULL;
         if (front == XENBUS_INITIALISING && online) {
             device_set_state(dev, XENBUS_INITIALISING);
             return true;
@@ -327,23 +247,6 @@ device_step(struct xenbus_device *dev, enum xenbus_state front, bool online)
     default:
         OVS_NOT_REACHED();
     }
-}
-
-/* Removes the backend's directory of 'dev', whose guest has died. */
-static void
-device_remove_node(const struct xenbus_device *dev)
-{
-    char *parent = xasprintf(XENBUS_BACKENDS "/%u", dev->domid);
-    char **names;
-    size_t n;
-
-    xenstore_remove(dev->back);
-    names = xenstore_list(parent, &n);
-    if (!n) {
-        xenstore_remove(parent);
-    }
-    free(names);
-    free(parent);
 }
 
 /* Follows Dom0: ends what 'dev' was if the backend's directory is of another
@@ -357,7 +260,7 @@ device_follow(struct xenbus_device *dev, const char *generation,
         && (!generation || strcmp(generation, dev->generation))) {
         device_end(dev);
     }
-    if (dev->memory && !dev->channel
+    if (dev->memory && !dev->up.channel
         && xenbus_memory_is_unmapped(dev->memory)) {
         xenbus_memory_unref(dev->memory);
         dev->memory = NULL;
@@ -377,7 +280,7 @@ device_follow(struct xenbus_device *dev, const char *generation,
 /* What is looked at first. */
 enum { LOOK_GENERATION, LOOK_PORT, LOOK_ONLINE, LOOK_FRONT };
 
-/* As xenbus_device_run(), with what has been read into 'ops'. */
+/* As xenbus_run(), with what has been read into 'ops'. */
 static bool
 device_run(struct xenbus_device *dev, const struct xenstore_op ops[])
 {
@@ -395,12 +298,12 @@ device_run(struct xenbus_device *dev, const struct xenstore_op ops[])
         return dev->memory != NULL;
     }
     if (error == ENOENT || error == EACCES) {
-        device_detach(dev, NULL);
+        backend_detach(&dev->up, NULL);
         dev->is_returning = false;
         if (!dev->memory) {
             VLOG_INFO_RL(&rl, "guest %s (domain %u) has gone",
-                         dev->port ? dev->port : "?", dev->domid);
-            device_remove_node(dev);
+                         dev->port ? dev->port : "?", dev->up.domid);
+            backend_remove_node(&dev->up);
         }
         return dev->memory != NULL;
     }
@@ -415,18 +318,31 @@ device_run(struct xenbus_device *dev, const struct xenstore_op ops[])
 
 /* Brings 'dev' to where it belongs.  Returns false if nothing is left of it:
  * the caller destroys it then. */
-bool
-xenbus_device_run(struct xenbus_device *dev)
+static bool
+xenbus_run(struct backend *b)
 {
+    struct xenbus_device *dev = xenbus_device_cast(b);
     struct xenstore_batch batch = { .n = 0 };
     bool result;
 
-    xenstore_batch_read(&batch, dev->back, "generation");
-    xenstore_batch_read(&batch, dev->back, "port");
-    xenstore_batch_read(&batch, dev->back, "online");
-    xenstore_batch_read(&batch, dev->front, "state");
+    xenstore_batch_read(&batch, dev->up.back, "generation");
+    xenstore_batch_read(&batch, dev->up.back, "port");
+    xenstore_batch_read(&batch, dev->up.back, "online");
+    xenstore_batch_read(&batch, dev->up.front, "state");
     xenstore_batch_run(&batch);
     result = device_run(dev, batch.ops);
     xenstore_batch_clear(&batch);
     return result;
 }
+
+const struct backend_class xenbus_class = {
+    .door = &door_xenbus,
+    .name = DOMS_XS_CLASS,
+    .backends = "backend/" DOMS_XS_CLASS,
+    .token = "b",
+    .front_token = "f",
+    .key = "generation",
+    .create = device_create,
+    .run = xenbus_run,
+    .destroy = device_destroy,
+};
