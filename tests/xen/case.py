@@ -15,15 +15,16 @@ def case(function):
     return function
 
 
-# Cases that take longer than all users of 'make check' should wait: they run
-# only if named.
-SLOW = set()
+# What hosts of cases have otherwise than all: a dictionary for Lab, by case.
+HOSTS = {}
 
 
-def slow(function):
-    """Marks a case that runs only if it is named."""
-    SLOW.add(function.__name__.replace('_', '-'))
-    return function
+def on_host(**kwargs):
+    """Has a case run on a host with 'kwargs' of Lab."""
+    def mark(function):
+        HOSTS[function.__name__.replace('_', '-')] = kwargs
+        return function
+    return mark
 
 
 def check(holds, what):
@@ -41,23 +42,21 @@ def find(pattern, text):
 
 
 def joined(lab, kind, names, *words, doms=None, memory=192, vcpus=1,
-           watchdog=False, nap=None, **kwargs):
+           watchdog=False, calm=True, **kwargs):
     """Starts DomS and guests of the letters 'names', all of 'kind', or each of
     its own of a list of them, with a port each, made with 'words' of doms-ctl
     attach.  The first guest has 10.0.0.1/24 and fd00::1/64, and so on.  DomS is
-    of kind 'doms', as the guests by default; 'nap' is the driver's
-    sleep_max_us, if not its own; 'kwargs' are those of Lab.start_doms().
-    Returns DomS and a list of the guests."""
+    of kind 'doms', as the guests by default.  All are 'calm', unless it is how
+    fast they are, or how they are as shipped, that matters.  'kwargs' are those
+    of Lab.start_doms().  Returns DomS and a list of the guests."""
     kinds = [kind] * len(names) if isinstance(kind, str) else kind
-    switch = lab.start_doms(kind=doms or kinds[0], watchdog=watchdog, **kwargs)
-    guests = [lab.create(name, of, memory=memory, vcpus=vcpus)
+    switch = lab.start_doms(kind=doms or kinds[0], watchdog=watchdog,
+                            calm=calm, **kwargs)
+    guests = [lab.create(name, of, memory=memory, vcpus=vcpus, calm=calm)
               for name, of in zip(names, kinds)]
     mtu = 9000 if 'mtu=9000' in words else None
     for guest in guests:
         guest.wait_up()
-        if nap:
-            guest.run('echo %d >/sys/module/doms_front/parameters/'
-                      'sleep_max_us' % nap)
         lab.attach(guest.name, *words)
     for number, guest in enumerate(guests, 1):
         guest.address('10.0.0.%d/24' % number, 'fd00::%d/64' % number,

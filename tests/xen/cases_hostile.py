@@ -85,7 +85,7 @@ class Victim:
         """Has a real DomS take the hostile one's place; the guest reaches
         another one through it."""
         self.switch.destroy()
-        self.lab.start_doms(watchdog=False)
+        self.lab.start_doms(watchdog=False, calm=True)
         b = self.lab.create('b', 'pv')
         b.wait_up()
         self.lab.attach('b')

@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 '..', '..', 'bench', 'xen'))
 
-from case import case, check  # noqa: E402
+from case import case, check, on_host  # noqa: E402
 import measure  # noqa: E402
 import networks  # noqa: E402
 import no_hypervisor as hypervisor  # noqa: E402
@@ -27,7 +27,9 @@ def joined(lab, name):
     return network
 
 
+# Each of those that poll has a CPU.
 @case
+@on_host(cpus=4, apart=False)
 def no_hypervisor(lab):
     """With hard polling, packets add no grant or event-channel hypercall and
     next to no VM exit to what an idle host does that polls as well."""

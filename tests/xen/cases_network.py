@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cases: what guests can do through DomS."""
 
-from case import case, check, joined, slow
+from case import case, check, joined
 from domains import mbit
+from traffic import Transfer
 from util import wait_for
 
 
 def talk(lab, kind):
     """Has two guests of 'kind' do all that guests do with a network."""
-    doms, (a, b) = joined(lab, kind, 'ab', 'mtu=9000')
+    doms, (a, b) = joined(lab, kind, 'ab', 'mtu=9000', calm=False)
     result = {}
 
     for name, target in ('', '10.0.0.2'), ('6', 'fd00::2'):
@@ -72,13 +73,9 @@ def network_pv(lab):
 
 
 @case
-@slow
 def many(lab):
     """Eight guests are on at once, and all transfer at once."""
-    # Nine that look for packets thousands of times a second are more than two
-    # emulated CPUs can do.
-    doms, guests = joined(lab, 'pv', 'abcdefgh', memory=128, nap=20000,
-                          words='doms.pmd-maxsleep=1000')
+    doms, guests = joined(lab, 'pv', 'abcdefgh', memory=128)
     for guest in guests:
         guest.serve()
     jobs = [guest.start_iperf('10.0.0.%d' % (number % 8 + 1), 4)
@@ -136,9 +133,9 @@ def order_of_start(lab):
     for number, guest in enumerate((a, b), 1):
         guest.address('10.0.0.%d/24' % number)
     a.reach('10.0.0.2')
-    b.serve()
-    a.start_iperf('10.0.0.2', 60)
-    a.run('rmmod doms_front; kill -9 $(pidof iperf3)')
+    with Transfer(a, b, '10.0.0.2') as transfer:
+        a.run('rmmod doms_front')
+        transfer.stop()
     wait_for('port a to wait', lambda: doms.ports()['a']['state'] == 'waiting')
     a.run('modprobe doms_front')
     a.address('10.0.0.1/24')
