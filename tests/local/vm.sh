@@ -50,13 +50,18 @@ qemu_start() {
     rm -f "$RUN/$name".{in,out}
     mkfifo "$RUN/$name.in"
     : >"$RUN/$name.out"
-    # The processor is one whose memcpy() is fast when it is emulated.  Without
-    # KVM, QEMU 7.2 dies if a vhost-user device has vectors of its own (it
-    # looks for KVM's), so that it has an interrupt line instead.
+    # The processor is one whose memcpy() is fast when it is emulated.  One
+    # thread runs all CPUs: with one for each, QEMU before 8.1 may keep a stale
+    # translation of what another CPU patches meanwhile, and Linux patches
+    # itself whenever the first socket with timestamps opens or the last one
+    # closes, such as ping's.  The CPU then takes the breakpoint that is no
+    # more for ever: a soft lockup at netif_receive_skb_list_internal+0x58.
+    # Without KVM, QEMU 7.2 dies if a vhost-user device has vectors of its own
+    # (it looks for KVM's), so that it has an interrupt line instead.
     qemu-system-x86_64 -name "$name" -nodefaults -no-user-config \
-        -display none -machine q35 -accel tcg -cpu qemu64 -smp "$cpus" \
-        -m 256M -object memory-backend-memfd,id=mem,size=256M,share=on \
-        -numa node,memdev=mem \
+        -display none -machine q35 -accel tcg,thread=single -cpu qemu64 \
+        -smp "$cpus" -m 256M -numa node,memdev=mem \
+        -object memory-backend-memfd,id=mem,size=256M,share=on \
         -kernel "$DOMS_BUILD/vm/vmlinux" -initrd "$DOMS_BUILD/vm/initramfs" \
         -append 'console=ttyS0 quiet rdinit=/init mitigations=off
             watchdog_thresh=5 softlockup_panic=1' \
