@@ -138,23 +138,12 @@ def guest_dies(lab):
             transfer.sender = c
         c.reach('10.0.0.1')
         b = come_back(lab, b, '10.0.0.1')
-    lab.dom0('xl reboot b')
-    old = b.domid
-    wait_for('guest b to boot again', lambda: domid_of(lab, 'b') not in
-             (None, old))
-    lab.wait_gone(old)
-    b.refresh()
+    b.reboot()
     b.address('10.0.0.2/24')
     b.reach('10.0.0.1')
     counts = lab.counters()
     check(not counts['zombies'], '%d zombies' % counts['zombies'])
     return result
-
-
-def domid_of(lab, name):
-    """Returns the domain id of 'name', or None if there is none."""
-    status, output = lab.dom0('xl domid %s' % name, check=False)
-    return int(output) if not status else None
 
 
 @case

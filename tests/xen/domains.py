@@ -79,6 +79,15 @@ class Guest:
         self._tty = None
         return self.domid
 
+    def reboot(self):
+        """Has xl reboot the guest, and waits until it has a shell in its new
+        domain, and Xen nothing left of the old one."""
+        self.offset = size_of(self.log)
+        self.lab.dom0('xl reboot %s' % self.name)
+        self.lab.wait_gone(self.domid)
+        self.wait_up()
+        self.refresh()
+
     def _console(self):
         """Returns the path of the console's pty in Dom0."""
         if self._tty is None:
