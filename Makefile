@@ -251,6 +251,8 @@ install: all
 	install -m 644 tools/completion.bash $(DESTDIR)$(completionsdir)/doms-ctl
 	sed 's|/usr/sbin/|$(sbindir)/|' xen-config/systemd/doms-watchdog.service \
 	    >$(DESTDIR)$(unitdir)/doms-watchdog.service
+	sed 's|/usr/bin/|$(bindir)/|' guestfront/setter/doms-setter.service \
+	    >$(DESTDIR)$(unitdir)/doms-setter.service
 	install -m 644 xen-config/doms.conf $(DESTDIR)$(datadir)/doms.conf
 	for page in docs/man/*.[138]; do \
 	    install -m 644 $$page $(DESTDIR)$(mandir)/man$${page##*.}/ || exit; \

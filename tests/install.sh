@@ -21,6 +21,7 @@ for file in opt/doms/sbin/domsd opt/doms/bin/doms-ctl opt/doms/bin/doms-tap \
     opt/doms/include/doms/domsfront.h opt/doms/share/man/man8/doms-ctl.8 \
     opt/doms/sbin/doms-watchdog opt/doms/share/man/man8/doms-watchdog.8 \
     opt/doms/lib/systemd/system/doms-watchdog.service \
+    opt/doms/lib/systemd/system/doms-setter.service \
     opt/doms/share/doms/doms.conf \
     opt/doms/bin/doms-setter opt/doms/share/man/man8/doms-setter.8 \
     opt/doms/share/man/man8/domsd.8 opt/doms/share/man/man1/doms-tap.1 \
