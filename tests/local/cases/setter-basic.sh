@@ -10,7 +10,7 @@ vsctl set interface a mtu_request=9000 -- set interface v mtu_request=9000 \
 # virtio-user's, $4... of testpmd's, and pings it with all kinds of frames.
 n=0
 check_vm() {
-    local role=$1 setter_words=$2 words=$3 size out
+    local role=$1 setter_words=$2 words=$3 size ping_out
 
     shift 3
     rm -f "$RUN/setter.log"
@@ -21,15 +21,12 @@ check_vm() {
     check_ping a v
     # Each length by itself, and the bytes that come back.
     for size in 1 18 19 50 201 202 1400 ${jumbo:+4000 8900}; do
-        out=$(in_guest a ping -n -c 3 -i 0.01 -W 2 -s $size -p a55a3cc3 \
-            "${ADDR[v]}") || fail "ping of $size bytes, $words: $out"
-        check_match "ping of $size bytes, $words" "$out" '3 received'
-        check_not "wrong bytes, $words" grep -q wrong <<<"$out"
+        note "$words, $size bytes"
+        check_all_pings a "${ADDR[v]}" 3 -i 0.01 -s $size -p a55a3cc3
+        check_not "wrong bytes" grep -q wrong <<<"$ping_out"
     done
-    # Many at once.
-    out=$(in_guest a ping -q -n -c 400 -l 100 -i 0.002 -W 2 "${ADDR[v]}") \
-        || fail "many pings, $words: $out"
-    check_match "many pings, $words" "$out" ' 0% packet loss'
+    note "$words, many at once"
+    check_all_pings a "${ADDR[v]}" 400 -l 100 -i 0.002
     vm_stop
     setter_stop
     check "the setter has removed its socket" [ ! -e "$VHOST/v.sock" ]
