@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/socket-map.h"
 #include "doms/channel.h"
 #include "openvswitch/vlog.h"
 #include "ovs-numa.h"
@@ -76,7 +77,7 @@ make_group(const char *name, size_t size, int node, int prot, int seals,
     }
     seals |= F_SEAL_SHRINK | F_SEAL_GROW;
     if (!ftruncate(fd, size)) {
-        void *p = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+        void *p = doms_map_group(fd, size, prot);
 
         if (p != MAP_FAILED) {
             place_group(p, size, node);

@@ -11,13 +11,14 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "common/socket-map.h"
 #include "front.h"
 
 /* Maps 'fd', a group of 'size' bytes, with 'prot' to '*group'.
  *
  * The group must be a memory file of exactly that size which nobody can
  * shrink: a page that vanishes later would be a SIGBUS.  For the same reason
- * it must not consist of huge pages, which can run out.  'what' names the
+ * it must not be of hugetlbfs, whose pages can run out.  'what' names the
  * group for 'why'. */
 static int
 map_group(int fd, size_t size, int prot, void **group, const char *what,
@@ -42,7 +43,7 @@ map_group(int fd, size_t size, int prot, void **group, const char *what,
         snprintf(why, why_size, "%s group: must have %zu bytes", what, size);
         return EPROTO;
     }
-    p = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+    p = doms_map_group(fd, size, prot);
     if (p == MAP_FAILED) {
         int error = errno;
 
