@@ -50,6 +50,10 @@
 #define DOMS_ARENA_TSO_DEFAULT                                                \
     (2u * 1024 * 1024) /* 512 KiB would hold only
                                                    * eight whole segments. */
+#define DOMS_ARENA_JUMBO_DEFAULT                                              \
+    (1024u * 1024) /* 512 KiB would hold 58 frames of 9000 bytes: too few for
+                    * both ends and the switch to be busy at once. */
+#define DOMS_JUMBO_MTU 4096 /* The largest MTU that is no jumbo's. */
 #define DOMS_LENGTHS_MIN 1024u
 
 /* Records start on this boundary within the arena. */

@@ -199,6 +199,16 @@ fill_config(struct doms_msg_config *msg, struct eth_addr mac,
     msg->link_up = config->link_up;
 }
 
+/* Returns the size of the arenas of a guest with 'features' at a port of
+ * 'mtu', if nobody says otherwise. */
+static uint32_t
+default_arena(uint64_t features, int mtu)
+{
+    return features & DOMS_F_TSO  ? DOMS_ARENA_TSO_DEFAULT
+           : mtu > DOMS_JUMBO_MTU ? DOMS_ARENA_JUMBO_DEFAULT
+                                  : DOMS_ARENA_DEFAULT;
+}
+
 /* Makes a channel for 'conn' that suits both its guest's wishes and 'config',
  * without anything shared yet. */
 static struct doms_channel *
@@ -208,10 +218,10 @@ make_channel(struct conn *conn, const struct doms_port_config *config)
     uint64_t features = hello->features & config->features;
     struct doms_geometry geometry = {
         .n_queues = MIN(hello->n_queues, config->n_queues),
-        .arena_size = config->arena_is_set    ? config->arena_size
-                      : hello->arena_size     ? hello->arena_size
-                      : features & DOMS_F_TSO ? DOMS_ARENA_TSO_DEFAULT
-                                              : DOMS_ARENA_DEFAULT,
+        .arena_size = config->arena_is_set ? config->arena_size
+                      : hello->arena_size
+                          ? hello->arena_size
+                          : default_arena(features, config->mtu),
     };
     struct doms_channel *ch = doms_channel_create(&door_socket, hello->name,
                                                   &geometry, features);

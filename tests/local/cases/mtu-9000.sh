@@ -9,6 +9,8 @@ ctl attach b mtu=9000
 guests_wait a b
 wait_until 5 link_is a mtu 9000
 wait_until 5 link_is b mtu 9000
+# Room for enough of such frames.
+check_match "a's arena" "$(vsctl get interface a status:arena)" 1048576
 
 check_ping a b -M do -s 8972
 check_not "a sends more than its MTU" in_guest a ping -c 1 -W 1 -M do -s 8973 \
