@@ -22,8 +22,6 @@ SWITCHES = (switches.Doms, switches.OvsDpdk, switches.VhostBridge,
             kernel.LinuxBridge, kernel.OvsTap,
             kernel.OvsAfxdp, kernel.OvsTapTso, kernel.DomsTap)
 CASES = tuple(flows.CASES) + stacks.CASES
-# UDP has to look for its rate, which takes long: only if asked for.
-DEFAULT_CASES = tuple(case for case in CASES if case != 'udp')
 SIZES = (64, 512, 1500, 9000)
 # Where guests copy frames in and read them whole, too.
 COPIED = ('in_port',)

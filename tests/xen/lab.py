@@ -69,8 +69,8 @@ class Lab:
     build-lab.sh.
 
     With 'apart', the first CPU is Dom0's alone, and the machine runs it first.
-    Guests that poll leave Dom0 little else, and what a case asks
-    of Dom0 takes a second then, not a tenth."""
+    Else, while guests poll, all that a case asks of Dom0 takes a second or
+    two."""
 
     def __init__(self, folder, images, cpus=3, apart=True):
         self.cpus = cpus
