@@ -297,7 +297,7 @@ class DomsSetter(DpdkSwitch, OpenFlowSwitch):
         self.setter = s.world.start(
             self.name, os.path.join(s.build, 'release/bin/doms-setter'),
             *(['--yield'] if self.yields else []), '--user', 'root',
-            '--arena', '128K',
+            '--arena', '256K',
             '--cpu', str(self.setter_cpu), '--socket',
             os.path.join(self.ovs.rundir, 'doms.sock'),
             *['%s=%s,mode=client' % (port, self.socket(port))

@@ -233,7 +233,8 @@ send_plain(struct queue *q, unsigned int done, unsigned int n, uint32_t room)
     for (unsigned int i = 0; i < placed; i++) {
         const struct virtq_buf *b = virtq_buf(v, done + i);
 
-        if (b->n_pieces == 1 && lengths[i] > COPY_SHORT && i + 1 < placed) {
+        if (b->n_pieces == 1 && lengths[i] > COPY_SHORT
+            && done + i + 1 < v->n) {
             copy_and_fetch(places[i], b->data + q->header_size, lengths[i],
                            b[1].data, b[1].length, false);
         } else {
@@ -247,6 +248,19 @@ send_plain(struct queue *q, unsigned int done, unsigned int n, uint32_t room)
     return placed;
 }
 
+/* Fetches where frames begin, of the buffers of 'v' from number '*fetched' up
+ * to, not including, 'end', and moves '*fetched' there. */
+static void
+fetch_starts(struct virtq *v, unsigned int *fetched, unsigned int end)
+{
+    for (; *fetched < end; ++*fetched) {
+        const uint8_t *data = virtq_buf(v, *fetched)->data;
+
+        __builtin_prefetch(data);
+        __builtin_prefetch(data + 64);
+    }
+}
+
 /* Moves frames from the VM to the switch.  Returns how many of the VM's buffers
  * that took. */
 unsigned int
@@ -256,18 +270,19 @@ queue_run_from_vm__(struct queue *q)
     struct queue_virtq *qv = &q->virtqs[QUEUE_FROM_VM];
     struct virtq *v = &qv->ring;
     unsigned int n = virtq_take(v, QUEUE_BURST);
-    unsigned int done = 0;
+    unsigned int done = 0, fetched = 0;
 
-    for (unsigned int i = 0; i < n; i++) {
-        __builtin_prefetch(virtq_buf(v, i)->data);
-        __builtin_prefetch(virtq_buf(v, i)->data + 64);
-    }
     q->full = false;
+    fetch_starts(v, &fetched, n < QUEUE_AHEAD ? n : QUEUE_AHEAD);
     while (done < n && !q->full) {
-        unsigned int plain = send_plain(q, done, n - done, room);
+        unsigned int part = n - done < QUEUE_AHEAD ? n - done : QUEUE_AHEAD;
+        unsigned int ahead = done + 2 * QUEUE_AHEAD;
+        unsigned int sent;
 
-        done += plain;
-        if (!q->full && done < n) {
+        fetch_starts(v, &fetched, n < ahead ? n : ahead);
+        sent = send_plain(q, done, part, room);
+        done += sent;
+        if (!q->full && sent < part) {
             if (send_special(q, virtq_buf(v, done), room) == QUEUE_WAITS) {
                 break;
             }

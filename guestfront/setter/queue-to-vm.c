@@ -159,6 +159,24 @@ give(struct queue *q, const struct domsfront_frame *frame,
     return give_anyhow(q, frame, n, written);
 }
 
+/* Fetches where the held frame number 'frame' begins, and buffer number 'buf'
+ * of 'v', if there are such. */
+static inline void
+fetch_starts(const struct queue *q, struct virtq *v, unsigned int frame,
+             unsigned int buf)
+{
+    if (frame < q->n_held) {
+        __builtin_prefetch(q->held[frame].data);
+    }
+    if (buf < v->n) {
+        uint8_t *data = virtq_buf(v, buf)->data;
+
+        /* The header's line, and the frame's first. */
+        __builtin_prefetch(data, 1);
+        __builtin_prefetch(data + 64, 1);
+    }
+}
+
 /* Gives the frames that 'q' holds to the VM by the virtqueue of 'to', as far
  * as that has buffers for them.  Returns how many buffers that took.  The
  * caller holds both. */
@@ -172,11 +190,8 @@ give_held(struct queue *q, struct queue *to)
     unsigned int want = q->n_held - q->held_first;
 
     virtq_take(&qv->ring, want);
-    for (unsigned int i = 0; i < qv->ring.n && i < want; i++) {
-        /* The header's line, and the frame's first. */
-        __builtin_prefetch(virtq_buf(&qv->ring, i)->data, 1);
-        __builtin_prefetch(virtq_buf(&qv->ring, i)->data + 64, 1);
-        __builtin_prefetch(q->held[q->held_first + i].data);
+    for (unsigned int i = 0; i < QUEUE_AHEAD; i++) {
+        fetch_starts(q, &qv->ring, q->held_first + i, i);
     }
     while (q->held_first < q->n_held) {
         const struct domsfront_frame *frame = &q->held[q->held_first];
@@ -184,6 +199,8 @@ give_held(struct queue *q, struct queue *to)
         enum queue_outcome__ outcome = give(
             to, frame, is_last ? 0 : frame[1].length, &n, written);
 
+        fetch_starts(q, &qv->ring, q->held_first + QUEUE_AHEAD,
+                     n + QUEUE_AHEAD);
         if (outcome == QUEUE_WAITS) {
             break;
         }

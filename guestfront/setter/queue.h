@@ -27,6 +27,10 @@
 /* Frames a burst. */
 #define QUEUE_BURST 64
 
+/* While so many are copied, the beginnings of the next so many are fetched: the
+ * VM's CPU has written those last, so that they take the longest to come. */
+#define QUEUE_AHEAD 16
+
 /* The virtqueues of a pair, numbered as virtio-net does. */
 enum { QUEUE_TO_VM, QUEUE_FROM_VM, QUEUE_N_VIRTQS };
 
