@@ -28,7 +28,10 @@ $(TESTS)/test-watchdog-judge: $(B)/obj/tools/xen-conf.o \
 $(TESTS)/test-traffic: $(B)/obj/bench/traffic.o
 $(TESTS)/test-virtq: $(VIRTQ:%.c=$(B)/obj/%.o)
 $(TESTS)/test-setter-queue: $(addprefix $(B)/obj/guestfront/setter/,queue.o \
-    queue-from-vm.o queue-to-vm.o cut.o) $(VIRTQ:%.c=$(B)/obj/%.o)
+    queue-from-vm.o queue-to-vm.o caller.o cut.o) $(VIRTQ:%.c=$(B)/obj/%.o) \
+    $(B)/obj/guestfront/program/log.o
+$(TESTS)/test-caller: $(B)/obj/guestfront/setter/caller.o \
+    $(B)/obj/guestfront/program/log.o
 $(TESTS)/test-cut: $(B)/obj/guestfront/setter/cut.o
 $(TESTS)/test-memory: $(B)/obj/guestfront/setter/memory.o
 $(OVS_UNIT_TESTS): TEST_LIBS = $(OVS_BASE_LIBS)

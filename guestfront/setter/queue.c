@@ -26,9 +26,7 @@ void
 queue_notify__(struct queue *q, struct queue_virtq *qv)
 {
     if (qv->call_fd >= 0 && virtq_wants_call(&qv->ring)) {
-        uint64_t one = 1;
-
-        if (write(qv->call_fd, &one, sizeof one) == sizeof one) {
+        if (caller_call(q->caller, qv->call_fd)) {
             queue_count__(&q->counters.calls, 1);
         }
     }

@@ -22,6 +22,7 @@
 
 #include "common/abi.h"
 #include "guestfront/lib/domsfront.h"
+#include "guestfront/setter/caller.h"
 #include "guestfront/setter/virtq.h"
 
 /* Frames a burst. */
@@ -66,7 +67,8 @@ struct queue {
     struct domsfront *front;
     unsigned int index; /* Of the front's queue. */
     struct worker *worker;
-    int alarm_fd;         /* An eventfd to write to upon a fault. */
+    const struct caller *caller; /* The worker's. */
+    int alarm_fd;                /* An eventfd to write to upon a fault. */
     const uint32_t *room; /* Bytes of the longest frame from the VM that is
                            * not to be segmented; atomic. */
 

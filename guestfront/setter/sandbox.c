@@ -72,7 +72,7 @@ sandbox_drop(const char *user, const char *group)
     return 0;
 }
 
-/* What the threads do: wait, ring, talk on sockets that exist or are of this
+/* What the threads do: wait, ring, call, talk on sockets that exist or are of this
  * machine, map memory that they are sent, allocate, and end. */
 static const int allowed[] = {
     SCMP_SYS(accept),
@@ -100,6 +100,9 @@ static const int allowed[] = {
     SCMP_SYS(getsockopt),
     SCMP_SYS(gettid),
     SCMP_SYS(gettimeofday),
+    SCMP_SYS(io_destroy),
+    SCMP_SYS(io_getevents),
+    SCMP_SYS(io_submit),
     SCMP_SYS(listen),
     SCMP_SYS(lseek),
     SCMP_SYS(lstat),

@@ -48,7 +48,8 @@ vm_fail__(struct vm *vm, const char *format, ...)
 
 /* Virtqueues. */
 
-/* Returns true if 'fd' is an eventfd: a write to anything else could block. */
+/* Returns true if 'fd' is an eventfd: nothing else can be called, or waited for
+ * without being read. */
 static bool
 is_eventfd(int fd)
 {

@@ -56,7 +56,7 @@ worker_init(struct worker *w, const struct worker_config *config, int cpu)
         log_error("epoll or eventfd: %s", strerror(errno));
         return errno;
     }
-    return 0;
+    return caller_init(&w->caller);
 }
 
 /* Gives 'q' to 'w', which must not have been started.  Returns 0, or ENOMEM
@@ -80,6 +80,7 @@ worker_add(struct worker *w, struct queue *q)
         return ENOMEM;
     }
     q->worker = w;
+    q->caller = &w->caller;
     w->queues[w->n] = q;
     w->n = n;
     return 0;
@@ -298,6 +299,7 @@ worker_stop(struct worker *w)
     sem_destroy(&w->begun);
     close(w->epoll_fd);
     close(w->wake_fd);
+    caller_destroy(&w->caller);
     free(w->queues);
     free(w->refs);
 }

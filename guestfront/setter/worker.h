@@ -26,9 +26,10 @@ struct worker_config {
 
 struct worker {
     const struct worker_config *config;
-    int cpu;      /* To be bound to, or -1. */
-    int epoll_fd; /* Of the kicks of its queues. */
-    int wake_fd;  /* An eventfd that ends its waiting. */
+    int cpu;              /* To be bound to, or -1. */
+    int epoll_fd;         /* Of the kicks of its queues. */
+    int wake_fd;          /* An eventfd that ends its waiting. */
+    struct caller caller; /* For the drivers of its queues. */
     bool started;
     bool stop; /* Atomic. */
     pthread_t id;

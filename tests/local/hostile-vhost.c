@@ -9,6 +9,7 @@
  * who is not.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <poll.h>
 #include <time.h>
 
@@ -101,6 +102,25 @@ good(unsigned int number)
     send_state(GET_VRING_BASE, 1, 0);
     if (receive_u64() >> 32 != 100) {
         die("the ring does not stop where it was");
+    }
+}
+
+/* Whoever writes to the eventfds that are to be called has to wait. */
+static void
+full_call(unsigned int number)
+{
+    uint64_t most = UINT64_MAX - 1;
+
+    (void) number;
+    set_up();
+    for (int i = 0; i < 2; i++) {
+        if (fcntl(calls[i], F_SETFL, 0)
+            || write(calls[i], &most, sizeof most) != sizeof most) {
+            die("call: %s", strerror(errno));
+        }
+    }
+    for (int i = 0; i < 100; i++) {
+        send_frame();
     }
 }
 
@@ -405,6 +425,7 @@ static const struct {
     void (*function)(unsigned int number);
 } all[] = {
     { "good", good },
+    { "full-call", full_call },
     { "bad-features", bad_features },
     { "bad-memory", bad_memory },
     { "bad-ring", bad_ring },

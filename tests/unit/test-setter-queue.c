@@ -28,6 +28,7 @@ static struct test_vm to, from; /* One for each virtqueue. */
 static struct queue *queue;
 static uint32_t room = 1522;
 static int call_fd;
+static struct caller caller;
 
 /* Attaches a front with 'features', and joins it to two virtqueues. */
 static void
@@ -46,6 +47,8 @@ begin(bool packed, uint64_t features, uint64_t driver_features)
     assert_non_null(queue);
     memset(queue, 0, sizeof *queue);
     queue->front = front;
+    assert_int_equal(caller_init(&caller), 0);
+    queue->caller = &caller;
     queue->room = &room;
     queue->alarm_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     call_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -69,6 +72,7 @@ end(void)
 {
     close(queue->alarm_fd);
     close(call_fd);
+    caller_destroy(&caller);
     free(queue);
     domsfront_close(front);
     sw_hang_up(&conn);

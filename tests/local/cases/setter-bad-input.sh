@@ -70,6 +70,7 @@ done
 for ((i = 0; i < 5; i++)); do
     misbehave x1 '' odd-order $i
 done
+misbehave x1 '' full-call
 misbehave x1 '' good
 
 # What the setter itself finds keeps the VM out for a while.
