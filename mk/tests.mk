@@ -147,12 +147,20 @@ $(FUZZ_RUNS): run-%: $(BUILD)/fuzz/% fuzz-seeds
 	@echo "  RUN     $*"
 	@mkdir -p $(BUILD)/fuzz/$*.corpus
 	@$< -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(BUILD)/fuzz/$*- \
-	    $(BUILD)/fuzz/$*.corpus $(BUILD)/fuzz/seeds/$*
+	    $(BUILD)/fuzz/$*.corpus $(BUILD)/fuzz/seeds/$* tests/fuzz/corpus/$*
+# Adds to tests/fuzz/corpus what reaches something new, of all that was found.
+FUZZ_MERGES = $(FUZZ_RUNS:run-%=merge-%)
+fuzz-merge: $(FUZZ_MERGES)
+$(FUZZ_MERGES): merge-%: $(BUILD)/fuzz/% fuzz-seeds
+	@mkdir -p tests/fuzz/corpus/$* $(BUILD)/fuzz/$*.corpus
+	@$< -set_cover_merge=1 tests/fuzz/corpus/$* $(BUILD)/fuzz/seeds/$* \
+	    $(BUILD)/fuzz/$*.corpus
 fuzz-deps:
 	@mk/install-packages.sh mk/packages-fuzz.txt
 $(FUZZERS): | fuzz-deps
 
 .PHONY: check check-unit check-local check-ovs check-ovs-all check-style \
     check-format check-cppcheck format fuzz fuzz-deps fuzz-seeds $(FUZZ_RUNS) \
+    fuzz-merge $(FUZZ_MERGES) \
     test-programs tsan-programs \
     debian-ovs debian-ovs-dpdk vm-image
