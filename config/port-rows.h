@@ -11,6 +11,10 @@
  *   iface-id       what the operator has given as iface-id
  *   doms-attached  "true": the row was made from such a request
  *
+ * domsd adds, to those that it makes from what Dom0 or xl describes:
+ *
+ *   doms-serial, xen-vm-name, xen-vm-uuid
+ *
  * Thread-safety: that of the database's replica that the rows belong to.
  */
 

@@ -8,7 +8,7 @@
  *   mac       the guest's address; the guest may choose if it is not set
  *   n_rxq     queue pairs, 1 to 16; 1 by default
  *   arena     bytes of each ring's arena, a power of 2 from 131072 to 4194304;
- *             524288 by default
+ *             by default the guest's wish, or what its door takes
  *   doorbell  whether an idle guest may sleep until it is rung; true by
  *             default
  *   numa_node whose CPUs poll the port, and where the socket door puts its

@@ -2,9 +2,10 @@
 /*
  * The threads that move frames, one for each core given.
  *
- * A worker polls its queues in turn.  When it finds nothing it pauses, then
- * sleeps in growing steps, then asks for notifications, from the switch by the
- * front's doorbell and from the VMs' drivers by their kicks, and blocks.
+ * A worker polls its queues in turn.  When it finds nothing it pauses, then asks
+ * for notifications, from the switch by the front's doorbell and from the VMs'
+ * drivers by their kicks, and blocks; without doorbells it sleeps in growing
+ * steps.
  *
  * Thread-safety: worker_watch() and worker_wake() are for any thread, the
  * former for one that holds the queue; the others for the main thread.
