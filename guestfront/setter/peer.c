@@ -3,12 +3,14 @@
 #include "peer.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -62,9 +64,14 @@ connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t length)
 /* The most that come with one message. */
 #define MAX_FDS 16
 
-/* Those of the last message that this thread has received. */
+/* Bytes of a message's header, by which the library asks for one. */
+#define HEADER_SIZE 12
+
+/* Of the last message that this thread has received. */
 static __thread int received[MAX_FDS];
 static __thread unsigned int n_received;
+static __thread bool had_useless_fds;
+static __thread bool has_left = true;
 
 /* Notes the file descriptors that came with 'm'. */
 static void
@@ -81,16 +88,73 @@ note_fds(struct msghdr *m)
     }
 }
 
-/* The library calls this one in place of libc's, too. */
+/* Returns true if file descriptors belong to message 'request'. */
+static bool
+takes_fds(uint32_t request)
+{
+    switch (request) {
+    case 5:  /* SET_MEM_TABLE */
+    case 12: /* SET_VRING_KICK */
+    case 13: /* SET_VRING_CALL */
+    case 14: /* SET_VRING_ERR */
+        return true;
+    default:
+        return false;
+    }
+}
+
+void
+peer_close_fds(void)
+{
+    while (n_received) {
+        close(received[--n_received]);
+    }
+}
+
+/* Closes the file descriptors that came with 'm', the first 'n' bytes of a
+ * message's header, if they are of no use, and hides them. */
+static void
+close_useless_fds(struct msghdr *m, ssize_t n)
+{
+    uint32_t request = 0;
+
+    if (n == HEADER_SIZE) {
+        memcpy(&request, m->msg_iov[0].iov_base, sizeof request);
+    }
+    had_useless_fds = n_received && !takes_fds(request);
+    if (had_useless_fds) {
+        peer_close_fds();
+        m->msg_controllen = 0;
+    }
+}
+
+/* The library calls this one in place of libc's, too.  So does the front. */
 ssize_t
 recvmsg(int fd, struct msghdr *m, int flags)
 {
     ssize_t n = syscall(SYS_recvmsg, fd, m, flags | MSG_CMSG_CLOEXEC);
 
-    if (n >= 0) {
-        note_fds(m);
+    if (m->msg_iovlen == 1 && m->msg_iov[0].iov_len == HEADER_SIZE) {
+        has_left = n == 0 || (n < 0 && errno == ECONNRESET);
+        n_received = 0;
+        if (n >= 0) {
+            note_fds(m);
+            close_useless_fds(m, n);
+        }
     }
     return n;
+}
+
+bool
+peer_sent_useless_fds(void)
+{
+    return had_useless_fds;
+}
+
+bool
+peer_has_left(void)
+{
+    return has_left;
 }
 
 /* A table of memory, as it comes. */
@@ -114,11 +178,19 @@ check_region(const struct table *t, unsigned int i, int fd, struct memory *m,
         .host = (uint8_t *) (uintptr_t) page_sizes[0], /* Not yet known. */
     };
     uint64_t offset = t->regions[i].offset;
+    struct statfs fs;
     struct stat st;
 
-    if (fstat(fd, &st)) {
+    if (fstat(fd, &st) || fstatfs(fd, &fs)) {
         snprintf(why, why_size, "memory region %u: %s", i, strerror(errno));
         return errno;
+    }
+    if (fs.f_type != TMPFS_MAGIC && fs.f_type != HUGETLBFS_MAGIC) {
+        snprintf(why, why_size,
+                 "memory region %u is a file of something else than memory: "
+                 "let it be a memfd, or in /dev/shm or /dev/hugepages",
+                 i);
+        return EINVAL;
     }
     if (offset > UINT64_MAX - r.size
         || (S_ISREG(st.st_mode) && offset + r.size > (uint64_t) st.st_size)) {
@@ -146,9 +218,6 @@ peer_check_table(const void *payload, uint32_t size, char *why,
     }
     for (unsigned int i = 0; i < t.n && !error; i++) {
         error = check_region(&t, i, received[i], &m, why, why_size);
-    }
-    for (unsigned int i = 0; i < n_received && error; i++) {
-        close(received[i]);
     }
     return error;
 }
@@ -192,6 +261,10 @@ handle_sigbus(int signal_number, siginfo_t *info, void *context)
                 note(addr);
                 errno = saved_errno;
                 return;
+            }
+            /* Only that the page is larger. */
+            if (errno != EINVAL) {
+                break;
             }
         }
     }

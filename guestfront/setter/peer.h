@@ -11,11 +11,16 @@
  * that an access ends in SIGBUS: what has vanished is replaced by zeros, and
  * the connection is closed.
  *
- * It could send a table of memory that cannot be mapped, for which the library
- * forgets to close the file descriptors: the table is checked before.
+ * It could send a table of memory that cannot be mapped, or file descriptors
+ * with messages that take none, which the library forgets to close: the table is
+ * checked before, and such file descriptors are closed.
  *
- * Thread-safety: peer_check_table() is for the thread that received the
- * message, the others for the main thread.
+ * It could share a file whose pages come from a process of its own (FUSE), or
+ * from another machine, so that an access waits for these: memory is to be
+ * memory.
+ *
+ * Thread-safety: peer_guard() and peer_memory_vanished() are for any thread that
+ * holds the VM, the others for the thread that has received the message.
  */
 
 #ifndef DOMS_SETTER_PEER_H
@@ -35,8 +40,20 @@ bool peer_memory_vanished(const struct memory *m);
 /* Checks the message of 'size' bytes at 'payload', SET_MEM_TABLE's, which this
  * thread has just received, and the file descriptors that came with it.
  * Returns 0; or a positive errno value with the reason in 'why' of 'why_size'
- * bytes, and then the file descriptors are closed. */
+ * bytes. */
 int peer_check_table(const void *payload, uint32_t size, char *why,
                      size_t why_size);
+
+/* Closes the file descriptors of the message that this thread has received
+ * last, which the library is not to see. */
+void peer_close_fds(void);
+
+/* Returns true if file descriptors came with the message that this thread has
+ * received last, and it takes none.  They are closed. */
+bool peer_sent_useless_fds(void);
+
+/* Returns true if what this thread has received last was the connection's
+ * end, in place of a message. */
+bool peer_has_left(void);
 
 #endif /* peer.h */

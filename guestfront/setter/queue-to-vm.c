@@ -82,9 +82,7 @@ find_room(struct queue *q, uint32_t size, unsigned int first, unsigned int *n)
 
         if (i >= v->n && virtq_take(v, i + 1) <= i) {
             /* More than can be taken at all is too much for any try. */
-            return !first && (v->n == VIRTQ_BATCH || v->n == v->c.size)
-                       ? QUEUE_DROPPED
-                       : QUEUE_WAITS;
+            return !first && virtq_is_full(v) ? QUEUE_DROPPED : QUEUE_WAITS;
         }
         if (*n && !queue_has__(q, VIRTIO_NET_F_MRG_RXBUF)) {
             return QUEUE_DROPPED;

@@ -123,7 +123,7 @@ walk(struct virtq *v, struct virtq_buf *b, struct virtq_desc__ d)
         if (!(d.b & VRING_DESC_F_NEXT)) {
             break;
         }
-        if (n >= v->c.size) {
+        if (n >= v->c.size || n >= VIRTQ_CHAIN_MAX) {
             return virtq_fail__(v, VIRTQ_BAD_CHAIN);
         }
         i = i + 1 < v->c.size ? i + 1 : 0;

@@ -85,7 +85,7 @@ add_chain(struct virtq *v, struct virtq_buf *b, const uint8_t *table,
         if (d->b >= size) {
             return virtq_fail__(v, VIRTQ_BAD_INDEX);
         }
-        if (n >= size) {
+        if (n >= size || n >= VIRTQ_CHAIN_MAX) {
             return virtq_fail__(v, VIRTQ_BAD_CHAIN);
         }
         *d = virtq_read_desc__(table + d->b * 16);

@@ -38,7 +38,7 @@
 
 /* Buffers that can be taken and not yet put. */
 #define VIRTQ_BATCH 128
-/* Pieces of one buffer. */
+/* Pieces of one buffer, and descriptors, of which empty ones are no piece. */
 #define VIRTQ_CHAIN_MAX 1024
 /* Pieces of all buffers that have several. */
 #define VIRTQ_PIECES (2 * VIRTQ_CHAIN_MAX)
@@ -134,6 +134,15 @@ static inline struct virtq_buf *
 virtq_buf(struct virtq *v, unsigned int i)
 {
     return &v->bufs[v->first + i];
+}
+
+/* Returns true if no more buffers can be taken before some are put, or there
+ * is no room for the pieces of another one. */
+static inline bool
+virtq_is_full(const struct virtq *v)
+{
+    return v->n == VIRTQ_BATCH || v->n == v->c.size
+           || v->n_pieces + VIRTQ_CHAIN_MAX > VIRTQ_PIECES;
 }
 
 /* Returns piece number 'i' of 'b', a buffer of 'v'. */

@@ -100,6 +100,11 @@ copy_memory(struct vm *vm)
     char why[120];
     int error = 0;
 
+    /* That table is no more, and the next VM may get its addresses. */
+    if (peer_memory_vanished(&vm->memory)) {
+        vm_fail__(vm, "its memory has vanished");
+        return EFAULT;
+    }
     if (rte_vhost_get_mem_table(vm->vid, &table)) {
         vm_fail__(vm, "no table of its memory");
         return EINVAL;
@@ -228,26 +233,27 @@ start_queues(struct vm *vm)
 
 /* Logs that the driver of 'vm' is ready. */
 static void
-log_driver(const struct vm *vm)
+log_driver(struct vm *vm)
 {
     uint32_t room = __atomic_load_n(&vm->room, __ATOMIC_RELAXED);
     unsigned int n = count_ready(vm);
     uint16_t mtu = 0;
 
-    log_line("%s: the VM's driver is ready: %s rings, queues %u%s%s%s%s",
-             vm->config.name,
-             vm->features & BIT(VIRTIO_F_RING_PACKED) ? "packed" : "split", n,
-             vm->features & BIT(VIRTIO_F_IN_ORDER) ? ", in order" : "",
-             vm->features & BIT(VIRTIO_NET_F_MRG_RXBUF) ? ", mergeable buffers"
-                                                        : "",
-             vm->features & BIT(VIRTIO_NET_F_GUEST_CSUM) ? ", checksums" : "",
-             vm->features & BIT(VIRTIO_NET_F_GUEST_TSO4) ? ", segmentation"
-                                                         : "");
+    log_limited(
+        &vm->log_limit, vm->config.name,
+        "the VM's driver is ready: %s rings, queues %u%s%s%s%s",
+        vm->features & BIT(VIRTIO_F_RING_PACKED) ? "packed" : "split", n,
+        vm->features & BIT(VIRTIO_F_IN_ORDER) ? ", in order" : "",
+        vm->features & BIT(VIRTIO_NET_F_MRG_RXBUF) ? ", mergeable buffers"
+                                                   : "",
+        vm->features & BIT(VIRTIO_NET_F_GUEST_CSUM) ? ", checksums" : "",
+        vm->features & BIT(VIRTIO_NET_F_GUEST_TSO4) ? ", segmentation" : "");
     if (!rte_vhost_get_mtu(vm->vid, &mtu)
         && (uint32_t) mtu + VM_L2_SIZE > room) {
-        log_line("%s: the VM's MTU is %u, more than the port's %u: give QEMU "
-                 "another host_mtu, or the port another mtu_request",
-                 vm->config.name, mtu, room - VM_L2_SIZE);
+        log_limited(&vm->log_limit, vm->config.name,
+                    "the VM's MTU is %u, more than the port's %u: give QEMU "
+                    "another host_mtu, or the port another mtu_request",
+                    mtu, room - VM_L2_SIZE);
     }
 }
 
@@ -255,8 +261,12 @@ log_driver(const struct vm *vm)
 void
 vm_forget_connection__(struct vm *vm)
 {
+    struct vm *expected = vm;
+
     stop_queues(vm);
-    __atomic_store_n(&vms_by_vid[vm->vid], NULL, __ATOMIC_RELEASE);
+    /* The library may have given the name to another one by now. */
+    __atomic_compare_exchange_n(&vms_by_vid[vm->vid], &expected, NULL, false,
+                                __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
     vm->vid = -1;
     vm->running = false;
     /* Nobody else, who may have the same addresses next, is to blame. */
@@ -277,21 +287,85 @@ struct message {
 
 #define VERSION_MASK 3 /* In 'flags'. */
 #define VERSION 1
-#define SET_MEM_TABLE 5
-#define GET_QUEUE_NUM 17
+
+/* Those that there are.  The library knows more, and would act on them whether
+ * they have been offered or not. */
+enum {
+    GET_FEATURES = 1,
+    SET_FEATURES = 2,
+    SET_OWNER = 3,
+    RESET_OWNER = 4,
+    SET_MEM_TABLE = 5,
+    SET_VRING_NUM = 8,
+    SET_VRING_ADDR = 9,
+    SET_VRING_BASE = 10,
+    GET_VRING_BASE = 11,
+    SET_VRING_KICK = 12,
+    SET_VRING_CALL = 13,
+    SET_VRING_ERR = 14,
+    GET_PROTOCOL_FEATURES = 15,
+    SET_PROTOCOL_FEATURES = 16,
+    GET_QUEUE_NUM = 17,
+    SET_VRING_ENABLE = 18,
+    NET_SET_MTU = 20,
+};
 
 /* Messages that change nothing that a queue uses. */
 static bool
 is_harmless(uint32_t request)
 {
-    switch (request) {
-    case 1:  /* GET_FEATURES */
-    case 15: /* GET_PROTOCOL_FEATURES */
+    return request == GET_FEATURES || request == GET_PROTOCOL_FEATURES
+           || request == GET_QUEUE_NUM || request == NET_SET_MTU;
+}
+
+/* Returns what is wrong with virtqueue number 'index' of 'vm' in a message, or
+ * NULL. */
+static const char *
+check_index(const struct vm *vm, uint32_t index)
+{
+    uint32_t n = __atomic_load_n(&vm->n_offered, __ATOMIC_RELAXED);
+
+    return index < QUEUE_N_VIRTQS * n ? NULL : "a virtqueue too many";
+}
+
+/* Returns what is wrong with 'message' of 'vm', or NULL.  The library allocates
+ * for each virtqueue, by its size, out of what is there for all VMs. */
+static const char *
+check_message(const struct vm *vm, const struct message *message)
+{
+    if ((message->flags & VERSION_MASK) != VERSION) {
+        return "a message of another version";
+    }
+    if (peer_sent_useless_fds()) {
+        return "file descriptors with a message that takes none";
+    }
+    switch (message->request) {
+    case SET_VRING_NUM:
+        if (message->number >> 32 > VM_RING_MAX) {
+            return "a virtqueue of too many entries";
+        }
+        /* Fall through. */
+    case SET_VRING_ADDR:
+    case SET_VRING_BASE:
+    case GET_VRING_BASE:
+    case SET_VRING_ENABLE:
+        return check_index(vm, message->number);
+    case SET_VRING_KICK:
+    case SET_VRING_CALL:
+    case SET_VRING_ERR:
+        return check_index(vm, message->number & 0xff);
+    case GET_FEATURES:
+    case SET_FEATURES:
+    case SET_OWNER:
+    case RESET_OWNER:
+    case SET_MEM_TABLE:
+    case GET_PROTOCOL_FEATURES:
+    case SET_PROTOCOL_FEATURES:
     case GET_QUEUE_NUM:
-    case 20: /* NET_SET_MTU */
-        return true;
+    case NET_SET_MTU:
+        return NULL;
     default:
-        return false;
+        return "a message that it was not offered";
     }
 }
 
@@ -302,27 +376,32 @@ before_message(int vid, void *message_)
     struct message *message = message_;
     uint32_t request = message->request;
     struct vm *vm = vm_of(vid);
+    const char *fault;
     char why[160];
 
-    if (vm && (message->flags & VERSION_MASK) != VERSION) {
-        pthread_mutex_lock(&vm->lock);
-        vm_fail__(vm, "a message of another version");
-        pthread_mutex_unlock(&vm->lock);
+    if (!vm) {
+        peer_close_fds();
+        return RTE_VHOST_MSG_RESULT_ERR;
     }
-    if (vm && request == SET_MEM_TABLE
+    fault = check_message(vm, message);
+    if (!fault && request == SET_MEM_TABLE
         && peer_check_table(&message->number, message->size, why,
                             sizeof why)) {
+        fault = why;
+    }
+    if (fault) {
+        peer_close_fds();
         pthread_mutex_lock(&vm->lock);
-        vm_fail__(vm, "%s", why);
+        vm_fail__(vm, "%s", fault);
         pthread_mutex_unlock(&vm->lock);
         return RTE_VHOST_MSG_RESULT_ERR;
     }
-    if (vm && request == GET_QUEUE_NUM) {
+    if (request == GET_QUEUE_NUM) {
         message->size = sizeof message->number;
         message->number = __atomic_load_n(&vm->n_offered, __ATOMIC_RELAXED);
         return RTE_VHOST_MSG_RESULT_REPLY;
     }
-    if (vm && !is_harmless(request)) {
+    if (!is_harmless(request)) {
         pthread_mutex_lock(&vm->lock);
         if (vm->in_message) {
             /* There was no 'after': the one before was not possible, and what
@@ -348,6 +427,11 @@ after_message(int vid, void *message)
         pthread_mutex_lock(&vm->lock);
         if (!is_harmless(request)) {
             vm->in_message = false;
+            if (request == SET_MEM_TABLE) {
+                /* Also before there is a driver: the library itself looks at
+                 * the rings. */
+                copy_memory(vm);
+            }
             start_queues(vm);
         }
         if (vm->failed) {
@@ -369,8 +453,8 @@ static int
 new_connection(int vid)
 {
     char path[108];
+    bool taken, refused;
     struct vm *vm;
-    bool taken;
 
     if (vid >= RTE_MAX_VHOST_DEVICE
         || rte_vhost_get_ifname(vid, path, sizeof path)) {
@@ -382,19 +466,24 @@ new_connection(int vid)
     }
     pthread_mutex_lock(&vm->lock);
     taken = vm->vid >= 0;
-    if (!taken) {
+    /* What has failed is about to be closed, and kept out for a while. */
+    refused = taken || vm->failed;
+    if (!refused) {
         vm->vid = vid;
-        vm->running = vm->in_message = vm->failed = false;
+        vm->running = vm->in_message = false;
         memset(vm->ready, 0, sizeof vm->ready);
         __atomic_store_n(&vms_by_vid[vid], vm, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&vm->lock);
     if (taken) {
-        log_line("%s: a second connection to %s is refused", vm->config.name,
-                 path);
+        log_limited(&vm->log_limit, vm->config.name,
+                    "a second connection to %s is refused", path);
+    }
+    if (refused) {
         return -1;
     }
-    log_line("%s: the VM is connected at %s", vm->config.name, path);
+    log_limited(&vm->log_limit, vm->config.name, "the VM is connected at %s",
+                path);
     return rte_vhost_extern_callback_register(vid, &message_ops, NULL);
 }
 
@@ -405,9 +494,13 @@ destroy_connection(int vid)
 
     if (vm) {
         pthread_mutex_lock(&vm->lock);
+        if (!peer_has_left()) {
+            vm_fail__(vm, "half a message, or one that cannot be");
+        }
         vm_forget_connection__(vm);
         pthread_mutex_unlock(&vm->lock);
-        log_line("%s: the VM's connection is closed", vm->config.name);
+        log_limited(&vm->log_limit, vm->config.name,
+                    "the VM's connection is closed");
     }
 }
 
@@ -441,7 +534,8 @@ destroy_device(int vid)
         vm->running = false;
         pthread_mutex_unlock(&vm->lock);
         domsfront_set_carrier(vm->front, false);
-        log_line("%s: the VM's driver is gone", vm->config.name);
+        log_limited(&vm->log_limit, vm->config.name,
+                    "the VM's driver is gone");
     }
 }
 

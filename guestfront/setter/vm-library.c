@@ -12,6 +12,12 @@
 #include "guestfront/program/log.h"
 #include "guestfront/setter/vm.h"
 
+/* What the library may allocate, in KiB: in all, for each VM, and for each of
+ * its queue pairs, whose two virtqueues take 40 bytes an entry and some. */
+#define BASE_KIB (64 * 1024)
+#define VM_KIB (4 * 1024)
+#define QUEUE_KIB (2 * (VM_RING_MAX * 40 / 1024 + 96))
+
 /* What vm_start() was given. */
 static struct vm **all_vms;
 static unsigned int n_all_vms;
@@ -48,15 +54,16 @@ log_of_library(void *cookie, const char *text, size_t n)
     int length = trim(text, n);
     const char *open = memchr(text, '(', length);
     const char *close = open ? memchr(open, ')', text + length - open) : NULL;
-    const struct vm *vm = close ? vm_find__(open + 1, close - open - 1) : NULL;
+    static struct log_limit others;
+    struct vm *vm = close ? vm_find__(open + 1, close - open - 1) : NULL;
 
     (void) cookie;
     if (vm) {
         close++;
-        log_line("%s: vhost-user:%.*s", vm->config.name,
-                 (int) (text + length - close), close);
+        log_limited(&vm->log_limit, vm->config.name, "vhost-user:%.*s",
+                    (int) (text + length - close), close);
     } else if (length) {
-        log_line("%.*s", length, text);
+        log_limited(&others, "DPDK", "%.*s", length, text);
     }
     return n;
 }
@@ -101,12 +108,17 @@ vm_start(struct vm **vms, unsigned int n)
         "--lcores",
         cpu,
     };
+    unsigned int n_queues = 0;
     cpu_set_t cpus;
     FILE *log = fopencookie(NULL, "w", io);
 
     all_vms = vms;
     n_all_vms = n;
-    snprintf(memory, sizeof memory, "%u", 64 + 4 * n);
+    for (unsigned int i = 0; i < n; i++) {
+        n_queues += vms[i]->config.n_queues;
+    }
+    snprintf(memory, sizeof memory, "%u",
+             (BASE_KIB + n * VM_KIB + n_queues * QUEUE_KIB) / 1024);
     snprintf(cpu, sizeof cpu, "0@%d", sched_getcpu());
     if (!log || sched_getaffinity(0, sizeof cpus, &cpus)) {
         log_error("no memory for the log");

@@ -178,6 +178,9 @@ vm_disconnect(struct vm *vm)
         if (vm->vid >= 0) {
             vm_forget_connection__(vm);
         }
+        /* What was wrong with it is not so with the next. */
+        vm->failed = false;
+        vm->why[0] = '\0';
         pthread_mutex_unlock(&vm->lock);
     }
 }

@@ -21,6 +21,7 @@
 
 #include <pthread.h>
 
+#include "guestfront/program/log.h"
 #include "guestfront/setter/queue.h"
 
 /* An Ethernet header and two VLAN tags. */
@@ -35,6 +36,9 @@ struct vm_config {
     uint8_t mac[6];        /* To ask the switch for; or zeros. */
     unsigned int n_queues; /* Queue pairs. */
 };
+
+/* The most entries of a virtqueue; QEMU's have up to 1024. */
+#define VM_RING_MAX 4096
 
 struct vm {
     /* Fixed. */
@@ -64,6 +68,8 @@ struct vm {
     uint64_t features; /* VIRTIO_*, as bits. */
     struct memory memory;
     char why[200]; /* Why it failed, "" if logged. */
+
+    struct log_limit log_limit; /* Of lines that its front end causes. */
 };
 
 int vm_start(struct vm **, unsigned int n);

@@ -155,6 +155,7 @@ bad_memory(unsigned int number)
         { 1, 1, 1, { { 0, UINT64_MAX, 0, 0 } } },
         { 1, 1, 1, { { 0, SIZE, 0, UINT64_MAX - 4095 } } },
         { 1, 1, 1, { { UINT64_MAX - 4095, SIZE, 0, 0 } } },
+        { 1, 1, 1, { { 0, SIZE, 0, 0 } } },
     };
     struct region regions[16] = { { 0 } };
 
@@ -165,6 +166,10 @@ bad_memory(unsigned int number)
         regions[i] = tables[number].r[i % 2];
     }
     negotiate(0);
+    if (number == 12) {
+        /* A file whose pages come from elsewhere. */
+        memory_fd = open("/proc/self/maps", O_RDONLY);
+    }
     send_memory(tables[number].n, regions, tables[number].listed,
                 tables[number].n_fds);
     send_ring(0);
@@ -180,8 +185,13 @@ bad_ring(unsigned int number)
 
     negotiate(0);
     send_good_memory();
-    send_ring(0);
-    send_ring(1);
+    if (number != 11) {
+        send_ring(0);
+        send_ring(1);
+    } else {
+        send_state(SET_VRING_NUM, 1, RING_SIZE);
+        send_addr(1, RING(1), RING(1) + AVAIL, RING(1) + USED);
+    }
     switch (number) {
     case 0:
         send_state(SET_VRING_NUM, 1, 0);
@@ -198,7 +208,7 @@ bad_ring(unsigned int number)
         break;
     case 4: /* Longer than its place. */
         send_addr(1, SIZE - 4096, RING(1) + AVAIL, RING(1) + USED);
-        send_state(SET_VRING_NUM, 1, 32768);
+        send_state(SET_VRING_NUM, 1, 4096);
         break;
     case 5:
         if (pipe(pipe_fds)) {
@@ -211,6 +221,23 @@ bad_ring(unsigned int number)
         break;
     case 7:
         send_state(SET_VRING_ENABLE, 200000, 1);
+        break;
+    case 8: /* More entries than the library should allocate for. */
+        send_state(SET_VRING_NUM, 1, 8192);
+        break;
+    case 9: /* Of queues that the back end has not. */
+        send_state(SET_VRING_NUM, 2, RING_SIZE);
+        break;
+    case 10:
+        send_u64(SET_VRING_KICK, 200, kicks[1]);
+        break;
+    case 11: /* Its memory vanishes before there is a driver. */
+        send_message(&(struct message){ 0 }, GET_FEATURES, 0, NULL, 0);
+        receive_u64();
+        if (ftruncate(memory_fd, 0)) {
+            die("ftruncate: %s", strerror(errno));
+        }
+        send_u64(SET_VRING_KICK, 1, kicks[1]);
         break;
     default:
         exit(2);
@@ -263,6 +290,27 @@ bad_message(unsigned int number)
         m.flags = 1;
         m.size = 200;
         send(sock, &m, 12, MSG_NOSIGNAL);
+        break;
+    case 8: /* What is not offered: memory of the back end's, ... */
+        send_message(&m, GET_INFLIGHT_FD, 24, NULL, 0);
+        break;
+    case 9: /* ... a userfaultfd, ... */
+        send_message(&m, POSTCOPY_ADVISE, 0, NULL, 0);
+        break;
+    case 10: /* ... and a log of what it writes. */
+        m.u.u64 = SIZE;
+        send_message(&m, SET_LOG_BASE, 16, fds, 1);
+        break;
+    case 11: /* Questions with file descriptors. */
+        for (int i = 0; i < 5; i++) {
+            m = (struct message){ 0 };
+            send_message(&m, GET_QUEUE_NUM, 0, fds, 8);
+        }
+        break;
+    case 12: /* More of them, for a ring that nobody has. */
+        m.u.state.index = 300;
+        m.u.state.num = RING_SIZE;
+        send_message(&m, SET_VRING_NUM, 8, fds, 8);
         break;
     default:
         exit(2);

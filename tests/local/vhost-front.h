@@ -34,6 +34,7 @@ enum {
     SET_FEATURES = 2,
     SET_OWNER = 3,
     SET_MEM_TABLE = 5,
+    SET_LOG_BASE = 6,
     SET_VRING_NUM = 8,
     SET_VRING_ADDR = 9,
     SET_VRING_BASE = 10,
@@ -42,7 +43,10 @@ enum {
     SET_VRING_CALL = 13,
     GET_PROTOCOL_FEATURES = 15,
     SET_PROTOCOL_FEATURES = 16,
+    GET_QUEUE_NUM = 17,
     SET_VRING_ENABLE = 18,
+    POSTCOPY_ADVISE = 28,
+    GET_INFLIGHT_FD = 31,
 };
 
 #define BIT(N) (UINT64_C(1) << (N))
