@@ -30,6 +30,7 @@ $(TESTS)/test-virtq: $(VIRTQ:%.c=$(B)/obj/%.o)
 $(TESTS)/test-setter-queue: $(addprefix $(B)/obj/guestfront/setter/,queue.o \
     queue-from-vm.o queue-to-vm.o caller.o cut.o) $(VIRTQ:%.c=$(B)/obj/%.o) \
     $(B)/obj/guestfront/program/log.o
+$(TESTS)/test-log: $(B)/obj/guestfront/program/log.o
 $(TESTS)/test-caller: $(B)/obj/guestfront/setter/caller.o \
     $(B)/obj/guestfront/program/log.o
 $(TESTS)/test-cut: $(B)/obj/guestfront/setter/cut.o

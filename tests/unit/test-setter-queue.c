@@ -514,6 +514,30 @@ test_mergeable_buffers_share_a_frame(void **state)
     end();
 }
 
+/* A frame that waits for buffers which can never be taken would have the worker
+ * look for them for ever. */
+static void
+test_a_frame_does_not_wait_for_buffers_of_too_many_pieces(void **state)
+{
+    (void) state;
+    begin(false, 0, BIT(VIRTIO_NET_F_MRG_RXBUF));
+    for (unsigned int i = 0; i < 600; i++) {
+        vm_desc(&to, VM_C, i, VM_DATA, 1,
+                VRING_DESC_F_WRITE | (i < 599 ? VRING_DESC_F_NEXT : 0), i + 1);
+    }
+    for (unsigned int i = 0; i < 3; i++) {
+        vm_offer_simple(&to, i, VM_C, 16 * 600, VRING_DESC_F_INDIRECT);
+    }
+    switch_sends(1, 1500, NULL);
+    queue_poll(queue);
+    assert_int_equal(queue->counters.to_no_room, 1);
+    assert_int_equal(queue->n_held, 0);
+    switch_sends(2, 60, NULL);
+    assert_true(queue_poll(queue));
+    assert_int_equal(queue->counters.to_frames, 1);
+    end();
+}
+
 static void
 test_a_frame_too_long_for_its_buffer_is_dropped(void **state)
 {
@@ -669,6 +693,8 @@ main(void)
         cmocka_unit_test(test_bad_offload_fields_cost_the_frame),
         cmocka_unit_test(test_frames_reach_the_vm),
         cmocka_unit_test(test_mergeable_buffers_share_a_frame),
+        cmocka_unit_test(
+            test_a_frame_does_not_wait_for_buffers_of_too_many_pieces),
         cmocka_unit_test(test_a_frame_too_long_for_its_buffer_is_dropped),
         cmocka_unit_test(test_offload_fields_reach_a_driver_that_takes_them),
         cmocka_unit_test(test_frames_without_a_driver_are_dropped),

@@ -425,6 +425,41 @@ test_longest_chains_come_one_after_the_other(void **state)
     vm_free(&vm);
 }
 
+/* Nothing but the ring's size would bound what one poll looks at. */
+static void
+test_chains_of_empty_descriptors_end_too(void **state)
+{
+    struct virtq_config c;
+    struct vring_avail *avail;
+    struct vring_desc *descs;
+    char why[120];
+
+    (void) state;
+    make(false, false);
+    c = vm.v.c;
+    c.size = 4096;
+    c.desc = vm.regions[1];
+    c.driver = vm.regions[2];
+    c.device = vm.regions[2] + 0x4000;
+    assert_int_equal(virtq_init(&vm.v, &c, why, sizeof why), 0);
+    descs = (struct vring_desc *) c.desc;
+    avail = (struct vring_avail *) c.driver;
+    for (unsigned int i = 0; i < VIRTQ_CHAIN_MAX - 1; i++) {
+        descs[i] = (struct vring_desc){ .flags = NEXT, .next = i + 1 };
+    }
+    descs[VIRTQ_CHAIN_MAX - 1] = (struct vring_desc){ .addr = VM_DATA,
+                                                      .len = 60 };
+    avail->idx = 1;
+    assert_int_equal(virtq_take(&vm.v, 1), 1);
+    virtq_put(&vm.v, 1, NULL);
+    descs[VIRTQ_CHAIN_MAX - 1] = (struct vring_desc){
+        .flags = NEXT, .next = VIRTQ_CHAIN_MAX
+    };
+    descs[VIRTQ_CHAIN_MAX] = (struct vring_desc){ .addr = VM_DATA, .len = 60 };
+    avail->idx = 2;
+    assert_fault(VIRTQ_BAD_CHAIN);
+}
+
 static void
 test_a_buffer_always_left_over_costs_no_room(void **state)
 {
@@ -730,6 +765,7 @@ main(void)
         cmocka_unit_test(test_table_in_a_table_is_refused),
         cmocka_unit_test(test_more_than_4_gib_are_refused),
         cmocka_unit_test(test_longest_chains_come_one_after_the_other),
+        cmocka_unit_test(test_chains_of_empty_descriptors_end_too),
         cmocka_unit_test(test_a_buffer_always_left_over_costs_no_room),
         cmocka_unit_test(test_notifications_without_event_index),
         cmocka_unit_test(test_event_index_is_heeded),
