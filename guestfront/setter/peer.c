@@ -93,10 +93,10 @@ static bool
 takes_fds(uint32_t request)
 {
     switch (request) {
-    case 5:  /* SET_MEM_TABLE */
-    case 12: /* SET_VRING_KICK */
-    case 13: /* SET_VRING_CALL */
-    case 14: /* SET_VRING_ERR */
+    case PEER_SET_MEM_TABLE:
+    case PEER_SET_VRING_KICK:
+    case PEER_SET_VRING_CALL:
+    case PEER_SET_VRING_ERR:
         return true;
     default:
         return false;

@@ -30,6 +30,28 @@
 
 #include "guestfront/setter/memory.h"
 
+/* The messages that there are, by the vhost-user protocol.  The library knows
+ * more, and would act on them whether they have been offered or not. */
+enum {
+    PEER_GET_FEATURES = 1,
+    PEER_SET_FEATURES = 2,
+    PEER_SET_OWNER = 3,
+    PEER_RESET_OWNER = 4,
+    PEER_SET_MEM_TABLE = 5,
+    PEER_SET_VRING_NUM = 8,
+    PEER_SET_VRING_ADDR = 9,
+    PEER_SET_VRING_BASE = 10,
+    PEER_GET_VRING_BASE = 11,
+    PEER_SET_VRING_KICK = 12,
+    PEER_SET_VRING_CALL = 13,
+    PEER_SET_VRING_ERR = 14,
+    PEER_GET_PROTOCOL_FEATURES = 15,
+    PEER_SET_PROTOCOL_FEATURES = 16,
+    PEER_GET_QUEUE_NUM = 17,
+    PEER_SET_VRING_ENABLE = 18,
+    PEER_NET_SET_MTU = 20,
+};
+
 /* Handles SIGBUS from now on.  'alarm_fd' is an eventfd that is written to
  * each time that memory has vanished.  Returns 0 or a positive errno value. */
 int peer_guard(int alarm_fd);

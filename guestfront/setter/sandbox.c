@@ -72,8 +72,8 @@ sandbox_drop(const char *user, const char *group)
     return 0;
 }
 
-/* What the threads do: wait, ring, call, talk on sockets that exist or are of this
- * machine, map memory that they are sent, allocate, and end. */
+/* What the threads do: wait, ring, call, talk on sockets that exist or are of
+ * this machine, map memory that they are sent, allocate, and end. */
 static const int allowed[] = {
     SCMP_SYS(accept),
     SCMP_SYS(accept4),

@@ -288,34 +288,13 @@ struct message {
 #define VERSION_MASK 3 /* In 'flags'. */
 #define VERSION 1
 
-/* Those that there are.  The library knows more, and would act on them whether
- * they have been offered or not. */
-enum {
-    GET_FEATURES = 1,
-    SET_FEATURES = 2,
-    SET_OWNER = 3,
-    RESET_OWNER = 4,
-    SET_MEM_TABLE = 5,
-    SET_VRING_NUM = 8,
-    SET_VRING_ADDR = 9,
-    SET_VRING_BASE = 10,
-    GET_VRING_BASE = 11,
-    SET_VRING_KICK = 12,
-    SET_VRING_CALL = 13,
-    SET_VRING_ERR = 14,
-    GET_PROTOCOL_FEATURES = 15,
-    SET_PROTOCOL_FEATURES = 16,
-    GET_QUEUE_NUM = 17,
-    SET_VRING_ENABLE = 18,
-    NET_SET_MTU = 20,
-};
-
 /* Messages that change nothing that a queue uses. */
 static bool
 is_harmless(uint32_t request)
 {
-    return request == GET_FEATURES || request == GET_PROTOCOL_FEATURES
-           || request == GET_QUEUE_NUM || request == NET_SET_MTU;
+    return request == PEER_GET_FEATURES
+           || request == PEER_GET_PROTOCOL_FEATURES
+           || request == PEER_GET_QUEUE_NUM || request == PEER_NET_SET_MTU;
 }
 
 /* Returns what is wrong with virtqueue number 'index' of 'vm' in a message, or
@@ -340,29 +319,29 @@ check_message(const struct vm *vm, const struct message *message)
         return "file descriptors with a message that takes none";
     }
     switch (message->request) {
-    case SET_VRING_NUM:
+    case PEER_SET_VRING_NUM:
         if (message->number >> 32 > VM_RING_MAX) {
             return "a virtqueue of too many entries";
         }
         /* Fall through. */
-    case SET_VRING_ADDR:
-    case SET_VRING_BASE:
-    case GET_VRING_BASE:
-    case SET_VRING_ENABLE:
+    case PEER_SET_VRING_ADDR:
+    case PEER_SET_VRING_BASE:
+    case PEER_GET_VRING_BASE:
+    case PEER_SET_VRING_ENABLE:
         return check_index(vm, message->number);
-    case SET_VRING_KICK:
-    case SET_VRING_CALL:
-    case SET_VRING_ERR:
+    case PEER_SET_VRING_KICK:
+    case PEER_SET_VRING_CALL:
+    case PEER_SET_VRING_ERR:
         return check_index(vm, message->number & 0xff);
-    case GET_FEATURES:
-    case SET_FEATURES:
-    case SET_OWNER:
-    case RESET_OWNER:
-    case SET_MEM_TABLE:
-    case GET_PROTOCOL_FEATURES:
-    case SET_PROTOCOL_FEATURES:
-    case GET_QUEUE_NUM:
-    case NET_SET_MTU:
+    case PEER_GET_FEATURES:
+    case PEER_SET_FEATURES:
+    case PEER_SET_OWNER:
+    case PEER_RESET_OWNER:
+    case PEER_SET_MEM_TABLE:
+    case PEER_GET_PROTOCOL_FEATURES:
+    case PEER_SET_PROTOCOL_FEATURES:
+    case PEER_GET_QUEUE_NUM:
+    case PEER_NET_SET_MTU:
         return NULL;
     default:
         return "a message that it was not offered";
@@ -384,7 +363,7 @@ before_message(int vid, void *message_)
         return RTE_VHOST_MSG_RESULT_ERR;
     }
     fault = check_message(vm, message);
-    if (!fault && request == SET_MEM_TABLE
+    if (!fault && request == PEER_SET_MEM_TABLE
         && peer_check_table(&message->number, message->size, why,
                             sizeof why)) {
         fault = why;
@@ -396,7 +375,7 @@ before_message(int vid, void *message_)
         pthread_mutex_unlock(&vm->lock);
         return RTE_VHOST_MSG_RESULT_ERR;
     }
-    if (request == GET_QUEUE_NUM) {
+    if (request == PEER_GET_QUEUE_NUM) {
         message->size = sizeof message->number;
         message->number = __atomic_load_n(&vm->n_offered, __ATOMIC_RELAXED);
         return RTE_VHOST_MSG_RESULT_REPLY;
@@ -427,7 +406,7 @@ after_message(int vid, void *message)
         pthread_mutex_lock(&vm->lock);
         if (!is_harmless(request)) {
             vm->in_message = false;
-            if (request == SET_MEM_TABLE) {
+            if (request == PEER_SET_MEM_TABLE) {
                 /* Also before there is a driver: the library itself looks at
                  * the rings. */
                 copy_memory(vm);
