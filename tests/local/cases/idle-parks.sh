@@ -73,10 +73,11 @@ wait_until 20 parked x
 "$hostile" "$OVS_RUNDIR/doms.sock" x good >"$RUN/x.log" 2>&1 \
     || fail "good, parked: $(cat "$RUN/x.log")"
 
-iperf_stop
-
-# Once nobody is busy, one that is parked still rings each time.
+# Once nobody is busy, one that is parked still rings each time.  The 1024 turns
+# after which the thread parks one that is not take nearly a minute then.
 wait_until 20 parked c
+iperf_stop
+wait_until 90 parked c
 for ((i = 0; i < 20; i++)); do
     blocks=$(pmd blocks)
     blocked_since() { [ "$(pmd blocks)" -gt $((blocks + 1)) ]; }
