@@ -8,6 +8,11 @@
 
 #include "channel.h"
 
+/* Of <linux/socket.h>, for older headers. */
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 /* isalnum() would ask the program's locale. */
 static bool
 is_ascii_alnum(char c)
@@ -235,6 +240,21 @@ doms_msg_check(const struct doms_msg *msg, size_t n, char *why,
         return EPROTO;
     }
     return 0;
+}
+
+/* Has 'sock', and the sockets that it will accept, take no file descriptors:
+ * whoever sends one gets EPERM.  If they are taken and nobody wants them, the
+ * receiver closes them, and has to wait if they are such as to have it wait: a
+ * TCP socket that lingers, a file of the sender's own file system.  Returns 0
+ * or a positive errno value, ENOPROTOOPT before Linux 6.16. */
+int
+doms_msg_refuse_fds(int sock)
+{
+    int off = 0;
+
+    return setsockopt(sock, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off)
+               ? errno
+               : 0;
 }
 
 /* Sends 'msg' with 'n_fds' file descriptors from 'fds' on 'sock', without

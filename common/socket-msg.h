@@ -140,6 +140,7 @@ void doms_msg_init(struct doms_msg *msg, enum doms_msg_type type);
 int doms_msg_check(const struct doms_msg *msg, size_t n, char *why,
                    size_t why_size);
 
+int doms_msg_refuse_fds(int sock);
 int doms_msg_send(int sock, const struct doms_msg *msg, const int *fds,
                   unsigned int n_fds);
 int doms_msg_recv(int sock, struct doms_msg *msg, size_t *n, int *fds,

@@ -416,6 +416,12 @@ open_listener(const char *path)
         return EADDRINUSE;
     }
     unlink(path);
+    if (doms_msg_refuse_fds(fd)) {
+        VLOG_WARN("%s: this kernel cannot refuse file descriptors (Linux 6.16 "
+                  "can): a guest may hold the switch up by sending one that "
+                  "is slow to close; let only guests in that you trust",
+                  path);
+    }
     old_umask = umask(0077);
     error = bind(fd, (struct sockaddr *) &sun, sizeof sun) ? errno : 0;
     umask(old_umask);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/socket-map.h"
+#include "common/socket-msg.h"
 #include "doms/channel.h"
 #include "openvswitch/vlog.h"
 #include "ovs-numa.h"
@@ -106,8 +107,10 @@ make_bell(int *rings, int *hears)
                    fds)) {
         return errno;
     }
-    /* Nothing goes the other way. */
+    /* Nothing goes the other way, and nothing but bytes this way; a kernel that
+     * cannot see to that has been told of when the door was opened. */
     shutdown(fds[0], SHUT_RD);
+    doms_msg_refuse_fds(fds[1]);
     *rings = fds[0];
     *hears = fds[1];
     return 0;

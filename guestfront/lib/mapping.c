@@ -92,6 +92,8 @@ set_up_queues(struct domsfront *df, uint64_t features, int *fds, char *why,
                          "doorbell %u: not a UNIX stream socket", i);
                 return EPROTO;
             }
+            /* Before Linux 6.16, a switch could hold its front up. */
+            doms_msg_refuse_fds(fds[2 * i]);
             q->bell_wait = fds[2 * i];
             q->bell_ring = fds[2 * i + 1];
             fds[2 * i] = fds[2 * i + 1] = -1;
