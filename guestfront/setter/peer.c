@@ -106,9 +106,41 @@ takes_fds(uint32_t request)
 void
 peer_close_fds(void)
 {
+    struct linger no = { 0 };
+
     while (n_received) {
-        close(received[--n_received]);
+        int fd = received[--n_received];
+
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &no, sizeof no);
+        close(fd);
     }
+}
+
+/* Returns true if 'fd' is an eventfd. */
+static bool
+is_eventfd(int fd)
+{
+    char path[32], target[32];
+    ssize_t n;
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    n = readlink(path, target, sizeof target - 1);
+    if (n < 0) {
+        return false;
+    }
+    target[n] = '\0';
+    return !strcmp(target, "anon_inode:[eventfd]");
+}
+
+bool
+peer_sent_eventfds(void)
+{
+    for (unsigned int i = 0; i < n_received; i++) {
+        if (!is_eventfd(received[i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Closes the file descriptors that came with 'm', the first 'n' bytes of a

@@ -67,8 +67,14 @@ int peer_check_table(const void *payload, uint32_t size, char *why,
                      size_t why_size);
 
 /* Closes the file descriptors of the message that this thread has received
- * last, which the library is not to see. */
+ * last, which the library is not to see, and does not wait for sockets that
+ * linger. */
 void peer_close_fds(void);
+
+/* Returns true if all file descriptors of the message that this thread has
+ * received last are eventfds: nothing else can be called, or be waited for
+ * without being read. */
+bool peer_sent_eventfds(void);
 
 /* Returns true if file descriptors came with the message that this thread has
  * received last, and it takes none.  They are closed. */

@@ -10,7 +10,11 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #include "tests/local/vhost-front.h"
@@ -177,11 +181,52 @@ bad_memory(unsigned int number)
     await_end();
 }
 
+/* Returns a TCP socket whose last user has to wait when it closes it, as long as
+ * another process lives, which is for LINGER_S seconds. */
+#define LINGER_S 10
+static int
+lingering_socket(void)
+{
+    struct sockaddr_in sin = { .sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct linger linger = { .l_onoff = 1, .l_linger = 60 };
+    struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+    socklen_t length = sizeof sin;
+    static char some[65536];
+    int listener, fd;
+
+    /* A network of its own, in which there is surely nothing else. */
+    if (unshare(CLONE_NEWNET)) {
+        die("unshare: %s", strerror(errno));
+    }
+    listener = socket(AF_INET, SOCK_STREAM, 0);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (ioctl(fd, SIOCSIFFLAGS, &lo)
+        || bind(listener, (struct sockaddr *) &sin, sizeof sin)
+        || listen(listener, 1)
+        || getsockname(listener, (struct sockaddr *) &sin, &length)
+        || connect(fd, (struct sockaddr *) &sin, sizeof sin)
+        || setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger)) {
+        die("a socket that lingers: %s", strerror(errno));
+    }
+    /* Nobody reads that. */
+    while (send(fd, some, sizeof some, MSG_DONTWAIT) > 0) {
+        continue;
+    }
+    if (!fork()) {
+        close(fd);
+        close(sock);
+        sleep(LINGER_S);
+        _exit(0);
+    }
+    return fd;
+}
+
 /* Rings that cannot be. */
 static void
 bad_ring(unsigned int number)
 {
-    int pipe_fds[2];
+    int pipe_fds[2], fd;
 
     negotiate(0);
     send_good_memory();
@@ -238,6 +283,11 @@ bad_ring(unsigned int number)
             die("ftruncate: %s", strerror(errno));
         }
         send_u64(SET_VRING_KICK, 1, kicks[1]);
+        break;
+    case 12: /* A file that is slow to close, and the last who has it. */
+        fd = lingering_socket();
+        send_u64(SET_VRING_CALL, 1, fd);
+        close(fd);
         break;
     default:
         exit(2);

@@ -97,6 +97,7 @@ expel 'virtqueue too many' bad-ring 10
 expel '9 memory regions with 8 file' bad-memory 6
 expel 'something else than memory' bad-memory 12
 expel 'memory has vanished' bad-ring 11
+expel 'no eventfd' bad-ring 12
 expel 'another version' bad-message 1
 expel 'regions 0 and 1 overlap' bad-memory 0
 expel 'regions 0 and 1 overlap' bad-memory 1
