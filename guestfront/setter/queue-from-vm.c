@@ -270,13 +270,15 @@ queue_run_from_vm__(struct queue *q)
     struct queue_virtq *qv = &q->virtqs[QUEUE_FROM_VM];
     struct virtq *v = &qv->ring;
     unsigned int n = virtq_take(v, QUEUE_BURST);
+    unsigned int step = n && virtq_buf(v, 0)->total > COPY_SHORT ? QUEUE_AHEAD
+                                                                 : QUEUE_BURST;
     unsigned int done = 0, fetched = 0;
 
     q->full = false;
-    fetch_starts(v, &fetched, n < QUEUE_AHEAD ? n : QUEUE_AHEAD);
+    fetch_starts(v, &fetched, n < step ? n : step);
     while (done < n && !q->full) {
-        unsigned int part = n - done < QUEUE_AHEAD ? n - done : QUEUE_AHEAD;
-        unsigned int ahead = done + 2 * QUEUE_AHEAD;
+        unsigned int part = n - done < step ? n - done : step;
+        unsigned int ahead = done + 2 * step;
         unsigned int sent;
 
         fetch_starts(v, &fetched, n < ahead ? n : ahead);

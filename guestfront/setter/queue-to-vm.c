@@ -186,9 +186,12 @@ give_held(struct queue *q, struct queue *to)
     unsigned int frames = 0, n = 0;
     uint64_t bytes = 0;
     unsigned int want = q->n_held - q->held_first;
+    unsigned int step = q->held[q->held_first].length > COPY_SHORT
+                            ? QUEUE_AHEAD
+                            : QUEUE_BURST;
 
     virtq_take(&qv->ring, want);
-    for (unsigned int i = 0; i < QUEUE_AHEAD; i++) {
+    for (unsigned int i = 0; i < step; i++) {
         fetch_starts(q, &qv->ring, q->held_first + i, i);
     }
     while (q->held_first < q->n_held) {
@@ -197,8 +200,7 @@ give_held(struct queue *q, struct queue *to)
         enum queue_outcome__ outcome = give(
             to, frame, is_last ? 0 : frame[1].length, &n, written);
 
-        fetch_starts(q, &qv->ring, q->held_first + QUEUE_AHEAD,
-                     n + QUEUE_AHEAD);
+        fetch_starts(q, &qv->ring, q->held_first + step, n + step);
         if (outcome == QUEUE_WAITS) {
             break;
         }

@@ -28,8 +28,9 @@
 /* Frames a burst. */
 #define QUEUE_BURST 64
 
-/* While so many are copied, the beginnings of the next so many are fetched: the
- * VM's CPU has written those last, so that they take the longest to come. */
+/* While so many long frames are copied, the beginnings of the next so many are
+ * fetched: the VM's CPU has written those last, so that they take the longest to
+ * come.  Those of short ones are all fetched before. */
 #define QUEUE_AHEAD 16
 
 /* The virtqueues of a pair, numbered as virtio-net does. */
