@@ -14,15 +14,27 @@
 
 #include "guestfront/program/log.h"
 
-/* Has stderr go to a file, and returns what it was. */
-static int
-divert(FILE *file)
+/* Has stderr go to a file, which it returns; '*old' is what stderr was. */
+static FILE *
+divert(int *old)
 {
-    int old = dup(STDERR_FILENO);
+    FILE *file = tmpfile();
 
+    assert_non_null(file);
+    log_open("test");
     fflush(stderr);
+    *old = dup(STDERR_FILENO);
     dup2(fileno(file), STDERR_FILENO);
-    return old;
+    return file;
+}
+
+/* Takes divert() back.  What was logged can be read from 'file'. */
+static void
+restore(FILE *file, int old)
+{
+    dup2(old, STDERR_FILENO);
+    close(old);
+    rewind(file);
 }
 
 static void
@@ -30,21 +42,17 @@ test_who_causes_many_lines_gets_few(void **state)
 {
     struct log_limit loud = { 0 }, quiet = { 0 };
     unsigned int n_loud = 0, n_quiet = 0;
-    FILE *file = tmpfile();
     char line[600];
+    FILE *file;
     int old;
 
     (void) state;
-    assert_non_null(file);
-    log_open("test");
-    old = divert(file);
+    file = divert(&old);
     for (int i = 0; i < 100000; i++) {
         log_limited(&loud, "loud", "line %d", i);
     }
     log_limited(&quiet, "quiet", "%s", "line");
-    dup2(old, STDERR_FILENO);
-    close(old);
-    rewind(file);
+    restore(file, old);
     while (fgets(line, sizeof line, file)) {
         n_loud += !strncmp(line, "test: loud: ", 12);
         n_quiet += !strcmp(line, "test: quiet: line\n");
@@ -60,18 +68,14 @@ static void
 test_lines_that_were_left_out_are_told_of(void **state)
 {
     struct log_limit limit = { .left_out = 7 };
-    FILE *file = tmpfile();
     char line[600];
+    FILE *file;
     int old;
 
     (void) state;
-    assert_non_null(file);
-    log_open("test");
-    old = divert(file);
+    file = divert(&old);
     log_limited(&limit, "x", "again");
-    dup2(old, STDERR_FILENO);
-    close(old);
-    rewind(file);
+    restore(file, old);
     assert_non_null(fgets(line, sizeof line, file));
     assert_string_equal(line, "test: x: 7 lines were left out\n");
     assert_non_null(fgets(line, sizeof line, file));
